@@ -1,0 +1,1 @@
+"""Proposers and agents: they decide what to try next."""

@@ -1,0 +1,1 @@
+"""The scientific language model: grammar, transformer, training, sampling, weights."""

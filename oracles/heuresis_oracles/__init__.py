@@ -1,0 +1,1 @@
+"""Oracles: one file, one Config, one class each. They import neither Ray, MLflow nor Celery."""

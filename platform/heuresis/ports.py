@@ -1,0 +1,166 @@
+"""The contracts between the core and everything that plugs into it.
+
+Plug-in classes follow one convention: a nested frozen pydantic model ``Config`` (extra forbidden),
+``__init__(self, config, ...)``, and heavy imports inside methods, so that ``heuresis check`` can
+read declarations without loading torch, OpenMM or tblite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from numpy.random import Generator
+from pydantic import BaseModel, ConfigDict
+
+from heuresis.events import Entry, Event
+from heuresis.records import (
+    Candidate,
+    LearningReport,
+    OracleDeclaration,
+    Outcome,
+    Prompt,
+    Proposal,
+    ScoredCandidate,
+)
+from heuresis.tasks import PoolSpec, Settlement, Task
+
+
+class PluginConfig(BaseModel):
+    """Base of every plug-in's nested ``Config``: strict, immutable, keyword-only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DesignSpace(Protocol):
+    """What candidates are. ``Config`` holds the constraints of this campaign.
+
+    A class is built as ``Space(config)``.
+    """
+
+    kind: ClassVar[str]
+    Config: ClassVar[type[PluginConfig]]
+
+    def canonical(self, text: str) -> str:
+        """Return the canonical text.
+
+        Raises:
+            InvalidCandidate: not parseable, or a constraint is violated.
+        """
+        ...
+
+    def depict(self, text: str) -> str:
+        """Return a self-contained SVG picture of a canonical text."""
+        ...
+
+
+class Proposer(Protocol):
+    """Makes candidate texts. A class is built as ``Proposer(config, space)``."""
+
+    Config: ClassVar[type[PluginConfig]]
+
+    def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
+        """Return up to ``count`` texts; invalid ones are allowed and counted, never hidden."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A proposer that learns from scores. All state it learns is in ``save``/``load``."""
+
+    def learn(self, examples: Sequence[ScoredCandidate], rng: Generator) -> LearningReport:
+        """Take one learning step from the best scored candidates (descending score)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the learned state (weights and optimiser) as safetensors/JSON into ``folder``."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Restore exactly what ``save`` wrote."""
+        ...
+
+
+class Oracle(Protocol):
+    """Measures named properties. A class is built as ``Oracle(config)``."""
+
+    Config: ClassVar[type[PluginConfig]]
+
+    @classmethod
+    def declare(cls, config: Any) -> OracleDeclaration:
+        """Say what will be measured with this config, without importing physics."""
+        ...
+
+    def evaluate(
+        self, candidates: Sequence[Candidate], *, seed: int, workdir: Path
+    ) -> list[Outcome]:
+        """Measure each candidate, in order.
+
+        Deterministic given ``seed``. ``workdir`` is an empty scratch folder, removed afterwards.
+        Return a `Failure` per candidate that could not be measured, or raise an `OracleError`
+        when the batch is a single candidate.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """Append-only journal of a campaign. One writer."""
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Write all entries in one transaction, or none; idempotent by event id."""
+        ...
+
+    def read(self, after: int = 0) -> Iterator[Entry]:
+        """Yield entries with sequence number above ``after``, in order.
+
+        Raises:
+            CorruptLedgerError: an entry fails its checksum.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """Runs tasks on pools of workers; inline and Ray have the same semantics."""
+
+    def start(self, pools: Sequence[PoolSpec]) -> None:
+        """Start the workers of each pool."""
+        ...
+
+    def submit(self, task: Task) -> None:
+        """Hand out a task; every submitted task settles exactly once."""
+        ...
+
+    def next_settled(self, timeout_s: float) -> Settlement | None:
+        """Return the next settled task, or None when nothing settled in time."""
+        ...
+
+    def close(self) -> None:
+        """Stop all workers that this executor started."""
+        ...
+
+
+class Tracker(Protocol):
+    """A projection of the ledger for people, e.g. MLflow. It never blocks or fails the loop."""
+
+    def record(self, entries: Sequence[Entry]) -> None:
+        """Take note of settled ledger entries, in order; returns at once."""
+        ...
+
+    def finish(self, status: str) -> None:
+        """Flush within a bounded time; ``status`` is ``finished``, ``interrupted`` or ``failed``."""
+        ...
+
+
+__all__ = [
+    "DesignSpace",
+    "Event",
+    "Executor",
+    "Ledger",
+    "Mapping",
+    "Oracle",
+    "PluginConfig",
+    "Proposer",
+    "Tracker",
+    "Trainable",
+]
