@@ -1,0 +1,54 @@
+"""How much a campaign may spend, as it stands under ``budget:`` in a campaign file."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from heuresis.records import Record
+
+_UNITS_s = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"^\s*([0-9]*\.?[0-9]+)\s*(s|sec|min|h|d)\s*$")
+
+
+def duration_s(value: Any) -> float:
+    """Read a duration such as ``90 s``, ``10 min``, ``2 h``, ``3 d``; return seconds.
+
+    Raises:
+        ValueError: no unit, an unknown unit, or not positive.
+    """
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(
+            f"expected a duration with a unit such as '90 s', '10 min', '2 h' or '3 d', got {value!r}"
+        )
+    seconds = float(match[1]) * _UNITS_s[match[2]]
+    if seconds <= 0:
+        raise ValueError(f"a duration must be positive, got {value!r}")
+    return seconds
+
+
+def _duration_or_seconds(value: Any) -> Any:
+    # A resolved spec and a ledger store seconds as a number; a person must write the unit.
+    return value if isinstance(value, float) else duration_s(value)
+
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Budget(Record):
+    """Limits; the campaign ends when the first one is reached. At least one is required.
+
+    ``evaluations``: an integer counts evaluations by metered oracles (cost class above
+    negligible; all oracles when none is metered); a mapping limits oracles one by one.
+    """
+
+    evaluations: Count | dict[str, Count] | None = None
+    candidates: Count | None = Field(
+        None, description="candidates admitted to the first oracle"
+    )
+    wall_time: Annotated[float, BeforeValidator(_duration_or_seconds)] | None = Field(
+        None, description="running time over all sessions, e.g. `10 min`"
+    )

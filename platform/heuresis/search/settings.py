@@ -1,0 +1,36 @@
+"""Knobs of the search, as they stand under ``search:`` in a campaign file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from heuresis.records import Record
+
+
+class PromotionSettings(Record):
+    """When a half-measured candidate goes on to the next, costlier oracle."""
+
+    quantile: float = Field(
+        0.5, ge=0.0, lt=1.0,
+        description="promote while the optimistic bound beats this quantile of completed scores",
+    )
+    warm_up: int = Field(8, ge=0, description="promote everything until so many are completed")
+    random_share: float = Field(
+        0.05, ge=0.0, le=1.0, description="share promoted regardless, which keeps the estimate honest"
+    )
+
+
+class SearchSettings(Record):
+    """Islands, exemplars, resets (FunSearch, doi:10.1038/s41586-023-06924-6), promotion."""
+
+    islands: int = Field(4, ge=1, le=1000, description="isolated sub-populations")
+    exemplars: int = Field(2, ge=0, le=32, description="parents shown to a proposer per prompt")
+    island_capacity: int = Field(500, ge=2, description="members kept per island")
+    selection_decades: float = Field(
+        2.0, gt=0.0, le=6.0,
+        description="parents are drawn at rank 10^-U(0, decades) of the island: larger is greedier",
+    )
+    reset_every: int = Field(
+        400, ge=1, description="completed candidates between resets of the weakest half of islands"
+    )
+    promotion: PromotionSettings = PromotionSettings()
