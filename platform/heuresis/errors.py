@@ -5,7 +5,8 @@ HeuresisError
 │   ├── SpecError              a campaign file is wrong; carries file, line and key
 │   ├── UnknownNameError       a plug-in name nobody registered; lists the known ones
 │   ├── MissingExtraError      an optional dependency is not installed; says what to install
-│   └── RunError               a run folder is missing, locked, unwritable or finished
+│   ├── RunError               a run folder is missing, locked, unwritable or finished
+│   └── PoolError              workers cannot run: a plug-in does not start, or keeps dying
 ├── InvalidCandidate           a text is not a member of the design space (a value, not a crash)
 ├── OracleError                raised inside an oracle, recorded as a `Failure`
 │   ├── OracleSetupError       the calculation never ran: unsupported element, bad settings
@@ -90,6 +91,13 @@ class MissingExtraError(UserError):
 
 class RunError(UserError):
     """A run folder is missing, locked, unwritable, or already finished."""
+
+
+class PoolError(UserError):
+    """A pool of workers cannot run: its plug-in does not start, or its workers keep dying.
+
+    Tasks of that pool which had not settled stay unsettled; a resumed campaign issues them again.
+    """
 
 
 class InvalidCandidate(HeuresisError):  # noqa: N818 - a verdict about a text, not a defect

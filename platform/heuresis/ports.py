@@ -104,6 +104,15 @@ class Oracle(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparable(Protocol):
+    """A plug-in with costly imports or tables: an optional second port of oracles and proposers."""
+
+    def prepare(self) -> None:
+        """Import and load all that is heavy; called once per worker, outside any deadline."""
+        ...
+
+
 class Ledger(Protocol):
     """Append-only journal of a campaign. One writer."""
 
@@ -160,6 +169,7 @@ __all__ = [
     "Mapping",
     "Oracle",
     "PluginConfig",
+    "Preparable",
     "Proposer",
     "Tracker",
     "Trainable",

@@ -35,6 +35,8 @@ class PoolSpec(Record):
     isolated: bool = False
     timeout_s: float | None = None
     """Hard limit per candidate; None: no limit."""
+    memory_limit_MiB: int | None = None
+    """Limit on the private writable memory of one isolated worker; None: most of the machine's."""
     checkpoint: str | None = None
     """Absolute path of learned state to load at start (proposers only)."""
     checkpoint_root: str | None = None
