@@ -141,7 +141,10 @@ class Executor(Protocol):
         ...
 
     def next_settled(self, timeout_s: float) -> Settlement | None:
-        """Return the next settled task, or None when nothing settled in time."""
+        """Return the next settled task, or None when nothing settled in time.
+
+        With a timeout of zero only what has already settled is returned: no work is started.
+        """
         ...
 
     def close(self) -> None:
@@ -157,7 +160,7 @@ class Tracker(Protocol):
         ...
 
     def finish(self, status: str) -> None:
-        """Flush within a bounded time; ``status`` is ``finished``, ``interrupted`` or ``failed``."""
+        """Flush in bounded time; ``status``: finished, interrupted, paused or failed."""
         ...
 
 

@@ -158,7 +158,7 @@ class OutputDeclaration(Record):
 
 
 class CostClass(StrEnum):
-    """Order of magnitude of one evaluation; negligible ones are not metered by an integer budget."""
+    """Order of magnitude of one evaluation; an integer budget does not meter negligible ones."""
 
     NEGLIGIBLE = "negligible"
     SECONDS = "seconds"

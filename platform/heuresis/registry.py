@@ -12,7 +12,12 @@ SPACES = "heuresis.spaces"
 ORACLES = "heuresis.oracles"
 PROPOSERS = "heuresis.proposers"
 COMMANDS = "heuresis.commands"
-_WORDS = {SPACES: "space kind", ORACLES: "oracle kind", PROPOSERS: "proposer kind", COMMANDS: "command"}
+_WORDS = {
+    SPACES: "space kind",
+    ORACLES: "oracle kind",
+    PROPOSERS: "proposer kind",
+    COMMANDS: "command",
+}
 
 
 @cache

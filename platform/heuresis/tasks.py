@@ -108,7 +108,9 @@ class LearnResult(Record):
     report: LearningReport
 
 
-Result = Annotated[EvaluateResult | ProposeResult | LearnResult | Failure, Field(discriminator="kind")]
+Result = Annotated[
+    EvaluateResult | ProposeResult | LearnResult | Failure, Field(discriminator="kind")
+]
 
 
 class Settlement(Record):

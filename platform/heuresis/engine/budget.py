@@ -22,7 +22,8 @@ def duration_s(value: Any) -> float:
     match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(
-            f"expected a duration with a unit such as '90 s', '10 min', '2 h' or '3 d', got {value!r}"
+            "expected a duration with a unit such as '90 s', '10 min', '2 h' or '3 d',"
+            f" got {value!r}"
         )
     seconds = float(match[1]) * _UNITS_s[match[2]]
     if seconds <= 0:
@@ -46,9 +47,7 @@ class Budget(Record):
     """
 
     evaluations: Count | dict[str, Count] | None = None
-    candidates: Count | None = Field(
-        None, description="candidates admitted to the first oracle"
-    )
+    candidates: Count | None = Field(None, description="candidates admitted to the first oracle")
     wall_time: Annotated[float, BeforeValidator(_duration_or_seconds)] | None = Field(
         None, description="running time over all sessions, e.g. `10 min`"
     )

@@ -60,7 +60,8 @@ class SQLiteLedger:
         row = connection.execute(
             "SELECT sequence, checksum FROM events ORDER BY sequence DESC LIMIT 1"
         ).fetchone()
-        self._last, self._checksum = row if row else (0, GENESIS)
+        self._last: int = row[0] if row else 0
+        self._checksum: str = row[1] if row else GENESIS
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False, read_only: bool = False) -> Self:
@@ -78,9 +79,7 @@ class SQLiteLedger:
             if not read_only:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
-            known = connection.execute(
-                "SELECT 1 FROM sqlite_master WHERE name='events'"
-            ).fetchone()
+            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name='events'").fetchone()
             if known is None:
                 if not create:
                     raise LedgerError(f"{path} is an SQLite file, but not a Heuresis ledger")
@@ -103,12 +102,12 @@ class SQLiteLedger:
     @property
     def last_sequence(self) -> int:
         """Sequence number of the last entry; 0 when the ledger is empty."""
-        return int(self._last)
+        return self._last
 
     @property
     def checksum(self) -> str:
         """Head of the checksum chain: equal for two ledgers with equal payloads."""
-        return str(self._checksum)
+        return self._checksum
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Write all entries in one transaction, or none.
@@ -131,9 +130,7 @@ class SQLiteLedger:
                 raise LedgerError(f"expected entry {last + 1}, got {entry.sequence}")
             last, checksum = entry.sequence, chain(checksum, payload)
             timing = entry.timing.model_dump_json() if entry.timing else None
-            rows.append(
-                (last, entry.event.kind, payload, checksum, entry.recorded_at, timing)
-            )
+            rows.append((last, entry.event.kind, payload, checksum, entry.recorded_at, timing))
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -191,9 +188,7 @@ class SQLiteLedger:
         except sqlite3.Error as error:
             raise CorruptLedgerError(f"{self.path}: cannot be read: {error}") from error
 
-    def _entry(
-        self, sequence: int, payload: str, recorded_at: float, timing: str | None
-    ) -> Entry:
+    def _entry(self, sequence: int, payload: str, recorded_at: float, timing: str | None) -> Entry:
         try:
             return Entry(
                 sequence=sequence,

@@ -1,1 +1,1 @@
-"""Search: objective, archive of islands, promotion. Pure: no clock, no I/O, generators passed in."""
+"""Search: objective, archive of islands, promotion. No clock, no I/O; generators passed in."""

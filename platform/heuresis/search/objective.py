@@ -30,7 +30,9 @@ class DesirabilityTerm(Record):
     """
 
     measure: str = Field(description="`oracle.output`, e.g. `xtb.gap_eV`")
-    target: float | None = Field(None, description="best value; 0.5 (sigmoid) or 0 (linear) one `tolerance` away")
+    target: float | None = Field(
+        None, description="best value; 0.5 (sigmoid) or 0 (linear) one `tolerance` away"
+    )
     tolerance: float | None = Field(None, gt=0, description="with `target`: half-width")
     above: float | None = Field(None, description="wanted: at least this")
     below: float | None = Field(None, description="wanted: at most this")
@@ -43,7 +45,11 @@ class DesirabilityTerm(Record):
 
     @model_validator(mode="after")
     def _one_wish(self) -> Self:
-        given = [name for name in ("target", "above", "below", "between") if getattr(self, name) is not None]
+        given = [
+            name
+            for name in ("target", "above", "below", "between")
+            if getattr(self, name) is not None
+        ]
         if len(given) != 1:
             raise ValueError(
                 "expected exactly one of target, above, below, between;"
@@ -53,11 +59,15 @@ class DesirabilityTerm(Record):
             if self.tolerance is None:
                 raise ValueError("'target' needs 'tolerance', in the unit of the measure")
             if self.softness is not None:
-                raise ValueError("'softness' belongs to above, below and between; 'target' takes 'tolerance'")
+                raise ValueError(
+                    "'softness' belongs to above, below and between; 'target' takes 'tolerance'"
+                )
         elif self.tolerance is not None:
             raise ValueError(f"'tolerance' belongs to 'target'; '{given[0]}' takes 'softness'")
         if self.between is not None and not self.between[0] < self.between[1]:
-            raise ValueError(f"'between' expects [low, high] with low < high, got {list(self.between)}")
+            raise ValueError(
+                f"'between' expects [low, high] with low < high, got {list(self.between)}"
+            )
         if self.softness is None and 0.0 in self._limits() and given != ["target"]:
             raise ValueError(f"'{given[0]}: 0' has no default softness; give 'softness'")
         return self

@@ -11,12 +11,17 @@ class PromotionSettings(Record):
     """When a half-measured candidate goes on to the next, costlier oracle."""
 
     quantile: float = Field(
-        0.5, ge=0.0, lt=1.0,
+        0.5,
+        ge=0.0,
+        lt=1.0,
         description="promote while the optimistic bound beats this quantile of completed scores",
     )
     warm_up: int = Field(8, ge=0, description="promote everything until so many are completed")
     random_share: float = Field(
-        0.05, ge=0.0, le=1.0, description="share promoted regardless, which keeps the estimate honest"
+        0.05,
+        ge=0.0,
+        le=1.0,
+        description="share promoted regardless, which keeps the estimate honest",
     )
 
 
@@ -27,7 +32,9 @@ class SearchSettings(Record):
     exemplars: int = Field(2, ge=0, le=32, description="parents shown to a proposer per prompt")
     island_capacity: int = Field(500, ge=2, description="members kept per island")
     selection_decades: float = Field(
-        2.0, gt=0.0, le=6.0,
+        2.0,
+        gt=0.0,
+        le=6.0,
         description="parents are drawn at rank 10^-U(0, decades) of the island: larger is greedier",
     )
     reset_every: int = Field(

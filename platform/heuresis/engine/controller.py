@@ -1,0 +1,217 @@
+"""The loop: record what was decided, hand it out, wait, record what came back.
+
+The controller wakes for three reasons: a slot is free, a result arrived, a stop was asked. It owns
+no clock, no random generator and no knowledge of Ray. Everything it does is an event first; after
+a crash, replaying the events puts it where it was, and what was in flight is handed out again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from heuresis.engine.decisions import conclusions, next_decision
+from heuresis.engine.plan import CampaignPlan
+from heuresis.engine.policies import CircuitBreaker
+from heuresis.engine.state import CampaignState
+from heuresis.errors import LedgerError
+from heuresis.events import (
+    Asked,
+    BudgetExtended,
+    CampaignStarted,
+    Entry,
+    Event,
+    Finished,
+    Learned,
+    LearnRequested,
+    Proposed,
+    Settled,
+    Submitted,
+)
+from heuresis.ports import Executor, Ledger, Tracker
+from heuresis.records import Evaluation, Failure, Timing
+from heuresis.tasks import Settlement, Task
+
+WAIT_s = 0.25
+"""How long to wait for a result before looking whether a stop was asked."""
+SETTLEMENTS_PER_APPEND = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnd:
+    """Why `Controller.run` returned."""
+
+    kind: Literal["finished", "interrupted", "paused"]
+    reason: str
+
+
+class Controller:
+    """Drives one campaign from its ledger. Use once: construct, `run`, discard."""
+
+    def __init__(
+        self,
+        plan: CampaignPlan,
+        ledger: Ledger,
+        executor: Executor,
+        trackers: Sequence[Tracker] = (),
+        *,
+        now: Callable[[], float],
+        settle_limit_s: float = 30.0,
+    ) -> None:
+        self.plan = plan
+        self.state = CampaignState(plan)
+        self._ledger = ledger
+        self._executor = executor
+        self._trackers = tuple(trackers)
+        self._now = now
+        self._settle_limit_s = settle_limit_s
+        self._sequence = 0
+        self._breaker = CircuitBreaker()
+        self._proposers = frozenset(p.name for p in plan.proposers)
+        self._stop = threading.Event()
+        self._stop_now = threading.Event()
+        self._stop_reason = ""
+        self._stop_finishes = False
+
+    def ask_stop(self, reason: str, *, at_once: bool = False, finish: bool = False) -> None:
+        """Ask the loop to end; callable from any thread or a signal handler.
+
+        What runs is given ``settle_limit_s`` to settle; ``at_once`` does not wait. What has not
+        settled is handed out again by the next session. ``finish`` makes it the end of the
+        campaign (the wall-time budget is spent), not an interruption.
+        """
+        self._stop_reason = self._stop_reason or reason
+        self._stop_finishes = self._stop_finishes or finish
+        self._stop.set()
+        if at_once:
+            self._stop_now.set()
+
+    def replay(self, *, versions: dict[str, str] | None = None) -> None:
+        """Fold the ledger into the state; write the first event of a new ledger.
+
+        Raises:
+            LedgerError: the ledger belongs to another campaign or spec.
+        """
+        for entry in self._ledger.read():
+            if isinstance(entry.event, CampaignStarted):
+                self._require_same_campaign(entry.event)
+            self.state.apply(entry.event)
+            self._sequence = entry.sequence
+        if not self.state.started:
+            started = CampaignStarted(
+                campaign=self.plan.campaign,
+                spec_hash=self.plan.spec_hash,
+                seed=self.plan.seed,
+                versions=versions or {},
+            )
+            self._record([(started, None)])
+
+    def _require_same_campaign(self, started: CampaignStarted) -> None:
+        if started.spec_hash != self.plan.spec_hash:
+            raise LedgerError(
+                f"the ledger was written for spec {started.spec_hash[:12]},"
+                f" this campaign has spec {self.plan.spec_hash[:12]}"
+            )
+
+    def extend_budget(self, event: BudgetExtended) -> None:
+        """Record that a person granted more; call after `replay` and before `run`."""
+        self._record([(event, None)])
+
+    def run(self) -> RunEnd:
+        """Turn the loop until the campaign ends or a stop is asked."""
+        for task in list(self.state.outstanding.values()):
+            self._executor.submit(task)
+        waited_s = 0.0
+        while True:
+            if self.state.finished is not None:
+                return RunEnd(kind="finished", reason=self.state.finished)
+            stopping = self._stop.is_set()
+            if not stopping:
+                paused = self._breaker.tripped(self._proposers)
+                if paused is not None:
+                    return RunEnd(kind="paused", reason=paused)
+                self._hand_out_all()
+                if self.state.finished is not None:
+                    continue
+            elif (
+                self._stop_now.is_set()
+                or waited_s >= self._settle_limit_s
+                or not self.state.outstanding
+            ):
+                if self._stop_finishes:
+                    self._record([(Finished(reason=self._stop_reason), None)])
+                    continue
+                return RunEnd(kind="interrupted", reason=self._stop_reason)
+            settlement = self._executor.next_settled(WAIT_s)
+            if settlement is None:
+                waited_s += WAIT_s if stopping else 0.0
+                continue
+            self._settle(settlement)
+
+    def _hand_out_all(self) -> None:
+        """Decide until there is nothing to decide; record it all; only then hand it out."""
+        decided: list[tuple[Event, Timing | None]] = []
+        tasks: list[Task] = []
+        while (event := next_decision(self.plan, self.state)) is not None:
+            self.state.apply(event)
+            decided.append((event, None))
+            if isinstance(event, Submitted | Asked | LearnRequested):
+                tasks.append(self.state.outstanding[event.task])
+        self._record(decided, applied=True)
+        for task in tasks:
+            self._executor.submit(task)
+
+    def _settle(self, first: Settlement) -> None:
+        """Conclude from a settlement, and from those that are already waiting behind it."""
+        events: list[tuple[Event, Timing | None]] = []
+        settlement: Settlement | None = first
+        for _ in range(SETTLEMENTS_PER_APPEND):
+            if settlement is None:
+                break
+            task = self.state.outstanding.get(settlement.task)
+            if task is not None:  # otherwise: settled already, or not ours
+                for event in conclusions(self.plan, self.state, task, settlement.result):
+                    self.state.apply(event)
+                    self._watch(event)
+                    timed = isinstance(event, Settled | Proposed | Learned)
+                    events.append((event, settlement.timing if timed else None))
+            settlement = self._executor.next_settled(0.0)
+        self._record(events, applied=True)
+
+    def _watch(self, event: Event) -> None:
+        match event:
+            case Settled(outcome=Evaluation()):
+                self._breaker.success(event.oracle)
+            case Settled(outcome=Failure() as failure):
+                self._breaker.failure(event.oracle, failure)
+            case Proposed() | Learned():
+                if event.failure is None:
+                    self._breaker.success(event.proposer)
+                else:
+                    self._breaker.failure(event.proposer, event.failure)
+            case _:
+                pass
+
+    def _record(
+        self, events: Sequence[tuple[Event, Timing | None]], *, applied: bool = False
+    ) -> None:
+        if not events:
+            return
+        entries = []
+        for event, timing in events:
+            self._sequence += 1
+            entries.append(
+                Entry(
+                    sequence=self._sequence,
+                    event=event,
+                    recorded_at=self._now(),
+                    timing=timing,
+                )
+            )
+        self._ledger.append(entries)
+        if not applied:
+            self.state.apply_all(entry.event for entry in entries)
+        for tracker in self._trackers:
+            tracker.record(entries)
