@@ -52,13 +52,15 @@ class InlineExecutor:
         self._known.add(task.id)
         self._waiting.append((task, time.time()))
 
-    def next_settled(self, timeout_s: float) -> Settlement | None:  # noqa: ARG002 - it never waits
+    def next_settled(self, timeout_s: float) -> Settlement | None:
         """Run the oldest task and return what came of it; None when nothing is queued.
+
+        With a timeout of zero nothing is run, so there is never anything settled to return.
 
         Raises:
             PoolError: the task's plug-in cannot be started; the task stays unsettled.
         """
-        if not self._waiting:
+        if not self._waiting or timeout_s <= 0.0:
             return None
         task, submitted_at = self._waiting[0]
         # An interruption in here leaves the task in the queue: it settles once, later.
