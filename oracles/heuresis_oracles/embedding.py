@@ -10,7 +10,7 @@ Halgren, J. Comput. Chem. 17, 490 (1996); its implementation: Tosco, Stiefl, Lan
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def embed(molecule: Mol, *, conformers: int, seed: int, minimise: bool = True) -
     molecule = Chem.Mol(molecule)
     if minimise:
         require_mmff94(molecule)
-    settings = rdDistGeom.ETKDGv3()
+    settings: Any = rdDistGeom.ETKDGv3()  # its type stubs reject every assignment
     settings.randomSeed = seed & _SEED_MASK
     settings.numThreads = 1
     identifiers = list(rdDistGeom.EmbedMultipleConfs(molecule, conformers, settings))

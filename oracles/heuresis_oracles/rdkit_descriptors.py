@@ -107,17 +107,17 @@ def _measure(candidate: Candidate) -> Evaluation:
 
 @cache
 def _functions() -> dict[str, Callable[[Mol], float]]:
-    from rdkit.Chem import QED, Crippen, Descriptors, GraphDescriptors, rdMolDescriptors
+    from rdkit.Chem import QED, GraphDescriptors, rdMolDescriptors
     from rdkit.Chem.rdmolops import GetFormalCharge
 
     sa_score = _synthetic_accessibility()
     return {
         "qed": QED.qed,
-        "logp": Crippen.MolLogP,
-        "molar_refractivity": Crippen.MolMR,
+        "logp": lambda molecule: rdMolDescriptors.CalcCrippenDescriptors(molecule)[0],
+        "molar_refractivity": lambda molecule: rdMolDescriptors.CalcCrippenDescriptors(molecule)[1],
         "tpsa_angstrom2": rdMolDescriptors.CalcTPSA,
         "sa_score": sa_score,
-        "molecular_weight_Da": Descriptors.MolWt,
+        "molecular_weight_Da": rdMolDescriptors._CalcMolWt,
         "formal_charge": GetFormalCharge,
         "heavy_atoms": lambda molecule: molecule.GetNumHeavyAtoms(),
         "hetero_atoms": rdMolDescriptors.CalcNumHeteroatoms,

@@ -213,7 +213,7 @@ def _read_properties(atoms: Atoms, unpaired: int) -> dict[str, float]:
     except Exception as error:
         raise _scf_failure(error) from error
     result: Any = atoms.calc._res  # the ASE wrapper does not expose orbitals
-    homo_eV, lumo_eV = frontier_orbitals_eV(
+    homo_eV, lumo_eV = frontier_orbitals(
         np.asarray(result.get("orbital-energies")) * HARTREE_TO_EV,
         np.asarray(result.get("orbital-occupations")),
         unpaired,
@@ -236,7 +236,7 @@ def _read_properties(atoms: Atoms, unpaired: int) -> dict[str, float]:
     return values
 
 
-def frontier_orbitals_eV(
+def frontier_orbitals(
     energies_eV: np.ndarray, occupations: np.ndarray, unpaired: int
 ) -> tuple[float, float]:
     """Return HOMO and LUMO energies in eV.

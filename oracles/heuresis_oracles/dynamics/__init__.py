@@ -1,0 +1,1 @@
+"""Molecular dynamics: running it, and what is read from its trajectory."""

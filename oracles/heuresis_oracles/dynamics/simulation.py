@@ -1,0 +1,186 @@
+"""Langevin dynamics of one molecule in vacuum, and the trajectory it leaves.
+
+One OpenMM context carries two integrators: LangevinMiddle for sampling and velocity-Verlet for a
+short constant-energy run that measures how well this time step conserves energy for this molecule.
+
+Sources: LangevinMiddle: Zhang, Liu, Yan, Tuckerman, Liu, J. Phys. Chem. A 123, 6056 (2019);
+hydrogen mass repartitioning: Hopkins, Le Grand, Walker, Roitberg, J. Chem. Theory Comput. 11, 1864
+(2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from heuresis.errors import CalculationError
+from heuresis_oracles.forcefield.mmff94 import build_system
+from heuresis_oracles.forcefield.mmff94_parameters import Variant, read_parameters
+from heuresis_oracles.units import (
+    ANGSTROM_TO_NANOMETRE,
+    GAS_CONSTANT_KJ_PER_MOL_K,
+    NANOMETRE_TO_ANGSTROM,
+)
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+_CONSERVATION_SAMPLES = 20
+_MINIMISATION_TOLERANCE_KJ_PER_MOL_NM = 10.0
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a molecule is simulated."""
+
+    temperature_K: float
+    duration_ps: float
+    equilibration_ps: float
+    timestep_fs: float
+    friction_per_ps: float
+    sample_interval_fs: float
+    hydrogen_mass_Da: float
+    constrain_hydrogens: bool
+    conservation_check_ps: float
+    variant: Variant
+    platform: Literal["Reference", "CPU"]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Frames of the production run and what is needed to judge them."""
+
+    frames_angstrom: np.ndarray
+    """Shape (frames, atoms, 3)."""
+    temperatures_K: np.ndarray
+    """Instantaneous kinetic temperature of each frame, shape (frames,)."""
+    degrees_of_freedom: int
+    energy_drift_kT_per_dof_per_ps: float
+    """Slope of the total energy in the constant-energy run."""
+
+
+def simulate(
+    molecule: Mol, positions_angstrom: np.ndarray, protocol: Protocol, seed: int
+) -> Trajectory:
+    """Minimise, equilibrate, check energy conservation and sample.
+
+    Args:
+        molecule: one fragment with explicit hydrogens.
+        positions_angstrom: start, shape (atoms, 3), in Å.
+        protocol: settings.
+        seed: seeds velocities and the thermostat; equal seeds give equal trajectories.
+
+    Raises:
+        OracleSetupError: MMFF94 has no parameters for the molecule.
+        CalculationError: the dynamics broke down (NaN).
+    """
+    import openmm
+
+    parameters = read_parameters(molecule, protocol.variant)
+    masses_Da = repartitioned_masses(molecule, protocol.hydrogen_mass_Da)
+    system = build_system(parameters, masses_Da)
+    if protocol.constrain_hydrogens:
+        hydrogen = np.array([atom.GetAtomicNum() == 1 for atom in molecule.GetAtoms()])
+        for (a, b), length in zip(
+            parameters.bond_atoms.tolist(), parameters.bond_length_angstrom, strict=True
+        ):
+            if hydrogen[a] or hydrogen[b]:
+                system.addConstraint(a, b, float(length) * ANGSTROM_TO_NANOMETRE)
+    timestep_ps = protocol.timestep_fs / 1000.0
+    thermostat = openmm.LangevinMiddleIntegrator(
+        protocol.temperature_K, protocol.friction_per_ps, timestep_ps
+    )
+    thermostat.setRandomNumberSeed(_nonzero(seed))
+    integrator = openmm.CompoundIntegrator()
+    integrator.addIntegrator(thermostat)
+    integrator.addIntegrator(openmm.VerletIntegrator(timestep_ps))
+    properties = {"Threads": "1"} if protocol.platform == "CPU" else {}
+    context = openmm.Context(
+        system, integrator, openmm.Platform.getPlatform(protocol.platform), properties
+    )
+    degrees_of_freedom = 3 * len(masses_Da) - system.getNumConstraints()
+    try:
+        context.setPositions(positions_angstrom * ANGSTROM_TO_NANOMETRE)
+        openmm.LocalEnergyMinimizer.minimize(context, _MINIMISATION_TOLERANCE_KJ_PER_MOL_NM)
+        context.setVelocitiesToTemperature(protocol.temperature_K, _nonzero(seed))
+        integrator.step(_steps(protocol.equilibration_ps * 1000.0, protocol.timestep_fs))
+        drift = _conservation(context, integrator, protocol, degrees_of_freedom)
+        frames, kinetic = _sample(context, integrator, protocol, masses_Da)
+    except openmm.OpenMMException as error:
+        raise CalculationError(
+            f"the dynamics broke down at a time step of {protocol.timestep_fs} fs: {error}"
+        ) from error
+    if not (np.all(np.isfinite(frames)) and np.all(np.isfinite(kinetic))):
+        raise CalculationError(
+            f"coordinates or velocities became NaN at a time step of {protocol.timestep_fs} fs"
+        )
+    return Trajectory(
+        frames_angstrom=frames,
+        temperatures_K=2.0 * kinetic / (degrees_of_freedom * GAS_CONSTANT_KJ_PER_MOL_K),
+        degrees_of_freedom=degrees_of_freedom,
+        energy_drift_kT_per_dof_per_ps=drift,
+    )
+
+
+def repartitioned_masses(molecule: Mol, hydrogen_mass_Da: float) -> np.ndarray:
+    """Return masses with every hydrogen made heavier at the cost of its heavy neighbour.
+
+    The total mass is kept, and with it every property of equilibrium; only the fastest motions
+    slow down, which allows a longer time step.
+    """
+    masses = np.array([atom.GetMass() for atom in molecule.GetAtoms()])
+    for bond in molecule.GetBonds():
+        ends = (bond.GetBeginAtom(), bond.GetEndAtom())
+        for hydrogen, heavy in (ends, ends[::-1]):
+            if hydrogen.GetAtomicNum() == 1 and heavy.GetAtomicNum() > 1:
+                moved = max(hydrogen_mass_Da - masses[hydrogen.GetIdx()], 0.0)
+                masses[hydrogen.GetIdx()] += moved
+                masses[heavy.GetIdx()] -= moved
+    return masses
+
+
+def _sample(
+    context: Any, integrator: Any, protocol: Protocol, masses_Da: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames in Å and the kinetic energy of each in kJ/mol."""
+    integrator.setCurrentIntegrator(0)
+    stride = _steps(protocol.sample_interval_fs, protocol.timestep_fs)
+    count = max(_steps(protocol.duration_ps * 1000.0, protocol.timestep_fs) // stride, 2)
+    frames = np.empty((count, len(masses_Da), 3))
+    kinetic = np.empty(count)
+    for index in range(count):
+        integrator.step(stride)
+        state = context.getState(positions=True, velocities=True)
+        frames[index] = state.getPositions(asNumpy=True)._value
+        velocities = state.getVelocities(asNumpy=True)._value
+        # Da nm²/ps² is kJ/mol. LangevinMiddle keeps velocities at the sampled half step.
+        kinetic[index] = 0.5 * float(masses_Da @ np.sum(velocities**2, axis=1))
+    return frames * NANOMETRE_TO_ANGSTROM, kinetic
+
+
+def _conservation(
+    context: Any, integrator: Any, protocol: Protocol, degrees_of_freedom: int
+) -> float:
+    """Return the energy drift of a constant-energy run in kT per degree of freedom and ps."""
+    integrator.setCurrentIntegrator(1)
+    steps = _steps(protocol.conservation_check_ps * 1000.0, protocol.timestep_fs)
+    stride = max(steps // _CONSERVATION_SAMPLES, 1)
+    energies = np.empty(_CONSERVATION_SAMPLES)
+    for index in range(_CONSERVATION_SAMPLES):
+        integrator.step(stride)
+        state = context.getState(energy=True)
+        energies[index] = state.getPotentialEnergy()._value + state.getKineticEnergy()._value
+    times_ps = np.arange(_CONSERVATION_SAMPLES) * stride * protocol.timestep_fs / 1000.0
+    slope = float(np.polyfit(times_ps, energies, 1)[0]) if np.all(np.isfinite(energies)) else np.nan
+    return slope / (GAS_CONSTANT_KJ_PER_MOL_K * protocol.temperature_K * degrees_of_freedom)
+
+
+def _steps(time_fs: float, timestep_fs: float) -> int:
+    return max(round(time_fs / timestep_fs), 1)
+
+
+def _nonzero(seed: int) -> int:
+    """OpenMM reads seed 0 as "choose one from the clock"."""
+    return (seed & 0x7FFFFFFF) or 1

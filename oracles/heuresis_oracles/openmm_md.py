@@ -1,0 +1,239 @@
+"""Molecular dynamics of one molecule in vacuum with MMFF94 in OpenMM: how it moves.
+
+Sources: OpenMM 8: Eastman et al., J. Phys. Chem. B 128, 109 (2024); MMFF94: Halgren, J. Comput.
+Chem. 17, 490 (1996).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from heuresis.errors import ImplausibleResultError, OracleSetupError
+from heuresis.ports import PluginConfig
+from heuresis.randomness import derived_seed
+from heuresis.records import (
+    Candidate,
+    CostClass,
+    Evaluation,
+    Measurement,
+    OracleDeclaration,
+    Outcome,
+    OutputDeclaration,
+)
+from heuresis_oracles.connectivity import require_same_connectivity
+from heuresis_oracles.dynamics.observables import (
+    Estimate,
+    longest_distance,
+    mean_of,
+    root_mean_square_fluctuation,
+    rotatable_torsions,
+    shape,
+    torsion_angles,
+    torsional_flexibility,
+)
+from heuresis_oracles.dynamics.simulation import Protocol, Trajectory, simulate
+from heuresis_oracles.embedding import embed, positions_angstrom
+from heuresis_oracles.molecules import parse_single_molecule, unpaired_electrons
+from heuresis_oracles.outcomes import evaluate_each, version_with
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+_OUTPUTS: dict[str, tuple[str, str]] = {
+    "rmsf_angstrom": (
+        "angstrom",
+        "root mean square fluctuation of heavy atoms about their mean, after superposition",
+    ),
+    "torsional_flexibility": (
+        "1",
+        "mean circular variance of the rotatable torsions: 0 rigid (or none), 1 freely turning",
+    ),
+    "radius_of_gyration_angstrom": ("angstrom", "mass-weighted radius of gyration, all atoms"),
+    "shape_anisotropy": ("1", "relative shape anisotropy: 0 sphere, 0.25 plane, 1 rod"),
+    "length_angstrom": ("angstrom", "mean largest distance between two heavy atoms"),
+    "temperature_K": ("K", "mean kinetic temperature of the run"),
+}
+_TEMPERATURE_SIGMAS = 5.0
+_TEMPERATURE_SLACK = 0.03
+_DRIFT_LIMIT_kT_PER_DOF_PER_PS = 0.02
+
+
+class OpenMMMolecularDynamics:
+    """Flexibility and shape of a molecule from Langevin dynamics."""
+
+    class Config(PluginConfig):
+        """Settings of the simulation; every one of them enters the cache key."""
+
+        temperature_K: float = Field(default=300.0, gt=0.0, le=2000.0)
+        duration_ps: float = Field(default=20.0, gt=0.0, le=100_000.0)
+        """Sampled time, after equilibration."""
+        equilibration_ps: float = Field(default=2.0, ge=0.0, le=10_000.0)
+        timestep_fs: float = Field(default=2.0, gt=0.0, le=5.0)
+        friction_per_ps: float = Field(default=1.0, gt=0.0, le=100.0)
+        sample_interval_fs: float = Field(default=100.0, gt=0.0)
+        hydrogen_mass_Da: float = Field(default=3.0, ge=1.008, le=4.0)
+        """Hydrogens are made this heavy at the cost of their neighbour; 1.008 leaves them."""
+        constrain_hydrogens: bool = True
+        """Fix the length of bonds to hydrogen; needed above 1 fs."""
+        conservation_check_ps: float = Field(default=1.0, gt=0.0, le=100.0)
+        """Length of the constant-energy run that checks the time step."""
+        variant: Literal["MMFF94", "MMFF94s"] = "MMFF94"
+        conformers: int = Field(default=4, ge=1, le=200)
+        max_atoms: int = Field(default=150, ge=2)
+        """Largest molecule, with hydrogens."""
+        platform: Literal["Reference", "CPU"] = "Reference"
+        """OpenMM platform; Reference is the faster one for a single molecule, and exact."""
+
+        @model_validator(mode="after")
+        def _consistent(self) -> OpenMMMolecularDynamics.Config:
+            if self.duration_ps * 1000.0 < 10.0 * self.sample_interval_fs:
+                raise ValueError(
+                    f"duration_ps={self.duration_ps} gives fewer than 10 samples at"
+                    f" sample_interval_fs={self.sample_interval_fs}; simulate longer or sample"
+                    " more often"
+                )
+            if self.sample_interval_fs < self.timestep_fs:
+                raise ValueError(
+                    f"sample_interval_fs={self.sample_interval_fs} is shorter than"
+                    f" timestep_fs={self.timestep_fs}; it must be at least one step"
+                )
+            if self.timestep_fs > 1.0 and not self.constrain_hydrogens:
+                raise ValueError(
+                    f"timestep_fs={self.timestep_fs} is too long for free hydrogens; set"
+                    " constrain_hydrogens: true or timestep_fs: 1 or less"
+                )
+            return self
+
+    @classmethod
+    def declare(cls, config: Config) -> OracleDeclaration:
+        """Say what is measured with this config; imports no physics."""
+        return OracleDeclaration(
+            kind="openmm-md",
+            version=version_with("1", "openmm", "rdkit"),
+            spaces=("molecule",),
+            outputs={
+                name: OutputDeclaration(unit=unit, description=description)
+                for name, (unit, description) in _OUTPUTS.items()
+            },
+            checks={
+                "finite": "no coordinate or velocity became NaN",
+                "energy-conserved": (
+                    "at constant energy the drift stays below"
+                    f" {_DRIFT_LIMIT_kT_PER_DOF_PER_PS} kT per degree of freedom and ps"
+                ),
+                "temperature": (
+                    f"mean kinetic temperature within {_TEMPERATURE_SIGMAS:g} standard errors and"
+                    f" {_TEMPERATURE_SLACK:.0%} of {config.temperature_K:g} K"
+                ),
+                "same-connectivity": "bonds of the last frame equal those of the SMILES",
+            },
+            cost_class=CostClass.SECONDS,
+            isolated=True,
+            batch_size=1,
+            timeout_s=max(120.0, 10.0 * config.duration_ps),
+            reference=(
+                "Eastman et al., J. Phys. Chem. B 128, 109 (2024); Halgren, J. Comput. Chem. 17,"
+                " 490 (1996)"
+            ),
+        )
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        seed: int,
+        workdir: Path,  # noqa: ARG002 - the trajectory stays in memory
+    ) -> list[Outcome]:
+        """Measure each candidate, in order; the seed reaches embedding, velocities, thermostat."""
+        return evaluate_each(
+            candidates,
+            lambda candidate: self._measure(candidate.text, derived_seed(seed, candidate.id)),
+        )
+
+    def _measure(self, smiles: str, seed: int) -> Evaluation:
+        config = self.config
+        molecule = parse_single_molecule(smiles, max_atoms=config.max_atoms)
+        _require_simulable(molecule, smiles)
+        molecule = embed(molecule, conformers=config.conformers, seed=seed)
+        protocol = Protocol(**config.model_dump(exclude={"conformers", "max_atoms"}))
+        trajectory = simulate(
+            molecule, positions_angstrom(molecule), protocol, derived_seed(seed, "dynamics")
+        )
+        self._judge(trajectory)
+        require_same_connectivity(molecule, trajectory.frames_angstrom[-1])
+        estimates = _observe(molecule, trajectory)
+        return Evaluation(
+            measurements={
+                name: Measurement(
+                    value=estimates[name].value,
+                    unit=_OUTPUTS[name][0],
+                    uncertainty=estimates[name].uncertainty,
+                )
+                for name in _OUTPUTS
+            },
+            checks=("finite", "energy-conserved", "temperature", "same-connectivity"),
+        )
+
+    def _judge(self, trajectory: Trajectory) -> None:
+        """Raise when energy or temperature say that the sampling cannot be trusted."""
+        config = self.config
+        drift = trajectory.energy_drift_kT_per_dof_per_ps
+        if not abs(drift) <= _DRIFT_LIMIT_kT_PER_DOF_PER_PS:
+            raise ImplausibleResultError(
+                f"total energy drifts by {drift:.2g} kT per degree of freedom and ps at constant"
+                f" energy; the limit is {_DRIFT_LIMIT_kT_PER_DOF_PER_PS}: reduce timestep_fs"
+                f" ({config.timestep_fs})"
+            )
+        mean_K = float(np.mean(trajectory.temperatures_K))
+        # Kinetic energy decorrelates within about one friction time.
+        independent = max(config.duration_ps * config.friction_per_ps / 2.0, 1.0)
+        expected_error_K = config.temperature_K * math.sqrt(
+            2.0 / (trajectory.degrees_of_freedom * independent)
+        )
+        allowed_K = (
+            _TEMPERATURE_SIGMAS * expected_error_K + _TEMPERATURE_SLACK * config.temperature_K
+        )
+        if not abs(mean_K - config.temperature_K) <= allowed_K:
+            raise ImplausibleResultError(
+                f"mean kinetic temperature {mean_K:.0f} K is not within {allowed_K:.0f} K of"
+                f" {config.temperature_K:g} K"
+            )
+
+
+def _require_simulable(molecule: Mol, smiles: str) -> None:
+    radicals = unpaired_electrons(molecule)
+    if radicals:
+        raise OracleSetupError(
+            f"'{smiles}' has {radicals} unpaired electrons; MMFF94 describes closed shells only"
+        )
+    if molecule.GetNumHeavyAtoms() == 0:
+        raise OracleSetupError(f"'{smiles}' has no heavy atom, so there is nothing to superpose")
+    if molecule.GetNumAtoms() < 2:
+        raise OracleSetupError(f"'{smiles}' is a single atom: it has no internal motion to measure")
+
+
+def _observe(molecule: Mol, trajectory: Trajectory) -> dict[str, Estimate]:
+    frames = trajectory.frames_angstrom
+    numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+    masses_Da = np.array([atom.GetMass() for atom in molecule.GetAtoms()])
+    heavy = frames[:, numbers > 1]
+    size = shape(frames, masses_Da)
+    return {
+        "rmsf_angstrom": root_mean_square_fluctuation(heavy),
+        "torsional_flexibility": torsional_flexibility(
+            torsion_angles(frames, rotatable_torsions(molecule))
+        ),
+        "radius_of_gyration_angstrom": size.radius_of_gyration_angstrom,
+        "shape_anisotropy": size.shape_anisotropy,
+        "length_angstrom": longest_distance(heavy),
+        "temperature_K": mean_of(trajectory.temperatures_K),
+    }
