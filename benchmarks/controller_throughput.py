@@ -1,0 +1,157 @@
+"""How fast the loop itself is: settled evaluations per second with oracles that cost nothing.
+
+Run: .venv/bin/python benchmarks/controller_throughput.py [evaluations]
+
+Everything is real but the plug-ins: the controller, the SQLite ledger with fsync on every append,
+the archive. Results come back in batches of 32, as a cheap oracle's do. Prints the rate for each
+tenth of the run (is it flat as the archive grows?), replay speed, and ledger bytes per evaluation.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+
+from heuresis.engine.budget import Budget
+from heuresis.engine.controller import Controller
+from heuresis.engine.plan import CampaignPlan, OraclePlan, ProposerPlan
+from heuresis.ledger import SQLiteLedger
+from heuresis.randomness import random_generator
+from heuresis.records import (
+    CostClass,
+    Evaluation,
+    Measurement,
+    OracleDeclaration,
+    OutputDeclaration,
+    Proposal,
+    Timing,
+)
+from heuresis.search.objective import DesirabilityTerm, Objective
+from heuresis.search.settings import SearchSettings
+from heuresis.tasks import (
+    EvaluateResult,
+    EvaluateTask,
+    PoolSpec,
+    ProposeResult,
+    ProposeTask,
+    ScreenedProposal,
+    Settlement,
+    Task,
+)
+
+TIMING = Timing(submitted_at=0.0, started_at=0.0, ended_at=0.0, duration_s=0.0)
+
+
+class FreeExecutor:
+    """Answers at once; numbers are drawn from a huge range, so hardly any repeat."""
+
+    def __init__(self) -> None:
+        self.settled: deque[Settlement] = deque()
+        self.seconds = 0.0
+
+    def start(self, pools: object) -> None: ...
+
+    def submit(self, task: Task) -> None:
+        start = time.perf_counter()
+        if isinstance(task, ProposeTask):
+            numbers = random_generator(*task.random_key).integers(0, 2**40, task.count).tolist()
+            result: ProposeResult | EvaluateResult = ProposeResult(
+                proposals=tuple(
+                    ScreenedProposal(canonical=str(n), proposal=Proposal(text="", operator="draw"))
+                    for n in numbers
+                )
+            )
+        else:
+            assert isinstance(task, EvaluateTask)
+            result = EvaluateResult(
+                outcomes=tuple(
+                    Evaluation(
+                        measurements={
+                            "value": Measurement(value=int(c.text) % 100003 / 100003, unit="1")
+                        }
+                    )
+                    for c in task.candidates
+                )
+            )
+        self.settled.append(Settlement(task=task.id, result=result, timing=TIMING))
+        self.seconds += time.perf_counter() - start
+
+    def next_settled(self, timeout_s: float) -> Settlement | None:
+        return self.settled.popleft() if self.settled else None
+
+    def close(self) -> None: ...
+
+
+def make_plan(evaluations: int) -> CampaignPlan:
+    def pool(name: str, role: str) -> PoolSpec:
+        return PoolSpec.model_validate(
+            {"name": name, "role": role, "kind": name, "config": {}, "space_kind": "integer",
+             "space_config": {}, "workers": 1}
+        )  # fmt: skip
+
+    declaration = OracleDeclaration(
+        kind="free", version="1", spaces=("integer",), cost_class=CostClass.NEGLIGIBLE,
+        outputs={"value": OutputDeclaration(unit="1", description="free")}, batch_size=32,
+        reference="none",
+    )  # fmt: skip
+    return CampaignPlan(
+        campaign="throughput",
+        seed=0,
+        spec_hash="0",
+        space="integer",
+        objective=Objective({"v": DesirabilityTerm(measure="free.value", above=1.0)}, {}),
+        oracles=(OraclePlan(name="free", declaration=declaration, pool=pool("free", "oracle")),),
+        proposers=(ProposerPlan(name="draw", pool=pool("draw", "proposer"), batch=64),),
+        search=SearchSettings(),
+        budget=Budget(evaluations=evaluations),
+    )
+
+
+def main() -> None:
+    evaluations = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.sqlite"
+        ledger = SQLiteLedger.open(path, create=True)
+        executor = FreeExecutor()
+        marks: list[tuple[int, float, float]] = []
+
+        class Marks:
+            settled = 0
+
+            def record(self, entries: object) -> None:
+                self.settled += sum(e.event.kind == "settled" for e in entries)  # type: ignore[attr-defined]
+                if self.settled >= (len(marks) + 1) * evaluations / 10:
+                    marks.append((self.settled, time.perf_counter(), executor.seconds))
+
+            def finish(self, status: str) -> None: ...
+
+        plan = make_plan(evaluations)
+        controller = Controller(plan, ledger, executor, [Marks()], now=time.time)
+        controller.replay()
+        start = time.perf_counter()
+        controller.run()
+        previous = (0, start, 0.0)
+        for mark in marks:
+            own = mark[1] - previous[1] - (mark[2] - previous[2])
+            rate = (mark[0] - previous[0]) / own
+            print(f"{mark[0]:>9} settled: {rate:8.0f} per second, {1000 / rate:.3f} ms each")
+            previous = mark
+        entries = ledger.last_sequence
+        ledger.close()
+        size = sum(p.stat().st_size for p in Path(folder).iterdir())
+        ledger = SQLiteLedger.open(path)
+        start = time.perf_counter()
+        Controller(plan, ledger, FreeExecutor(), now=time.time).replay()
+        seconds = time.perf_counter() - start
+        print(
+            f"replay of {entries} entries: {seconds:.1f} s ({entries / seconds:.0f} per second);"
+            f" {size / evaluations:.0f} ledger bytes per evaluation"
+        )
+        ledger.close()
+
+
+if __name__ == "__main__":
+    main()
