@@ -1,1 +1,1 @@
-"""report"""
+"""Projections of the ledger for people: numbers, tables, and one self-contained HTML file."""
