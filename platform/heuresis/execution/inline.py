@@ -12,9 +12,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from heuresis.execution.bookkeeping import PoolUse, Tally, check_pools, settlement, worker_name
 from heuresis.execution.isolation import IsolatedWorker, open_worker
 from heuresis.execution.worker import INSTALLED_PLUGINS, WorkerHost, check_task
-from heuresis.records import Timing
 from heuresis.tasks import PoolSpec, Settlement, Task
 
 
@@ -29,27 +29,28 @@ class InlineExecutor:
         self._plugins = plugins
         self._pools: dict[str, PoolSpec] = {}
         self._workers: dict[str, WorkerHost | IsolatedWorker] = {}
+        self._tallies: dict[str, Tally] = {}
         self._waiting: deque[tuple[Task, float]] = deque()
-        self._known: set[str] = set()
+        self._unsettled: set[str] = set()
 
     def start(self, pools: Sequence[PoolSpec]) -> None:
-        """Start one worker per pool.
+        """Start one worker per pool; isolated ones load in the background.
 
         Raises:
             PoolError: a plug-in cannot be started.
         """
+        check_pools(list(pools), set(self._pools))
         for pool in pools:
-            if pool.name in self._pools:
-                raise ValueError(f"two pools are named '{pool.name}'")
             self._workers[pool.name] = open_worker(pool, self._plugins)
-            self._pools[pool.name] = pool
+            self._pools[pool.name] = pool.model_copy(update={"workers": 1})
+            self._tallies[pool.name] = Tally()
 
     def submit(self, task: Task) -> None:
         """Put a task at the end of the queue."""
         check_task(task, self._pools)
-        if task.id in self._known:
+        if task.id in self._unsettled:
             raise ValueError(f"task '{task.id}' was submitted before and has not settled")
-        self._known.add(task.id)
+        self._unsettled.add(task.id)
         self._waiting.append((task, time.time()))
 
     def next_settled(self, timeout_s: float) -> Settlement | None:
@@ -66,20 +67,24 @@ class InlineExecutor:
         # An interruption in here leaves the task in the queue: it settles once, later.
         report = self._workers[task.pool].run(task)
         self._waiting.popleft()
-        self._known.remove(task.id)
-        return Settlement(
-            task=task.id,
-            result=report.result,
-            timing=Timing(
+        self._unsettled.remove(task.id)
+        return self._tallies[task.pool].note(
+            settlement(
+                task.id,
+                report,
                 submitted_at=submitted_at,
-                started_at=report.started_at,
-                ended_at=report.ended_at,
-                duration_s=report.duration_s,
-                cpu_s=report.cpu_s,
                 worker=worker_name(self._pools[task.pool], 1),
                 host=socket.gethostname(),
-            ),
+            )
         )
+
+    def utilisation(self) -> list[PoolUse]:
+        """Return how much each pool has been used."""
+        waiting = [task.pool for task, _ in self._waiting]
+        return [
+            self._tallies[name].use(pool, ready=1, running=0, waiting=waiting.count(name))
+            for name, pool in self._pools.items()
+        ]
 
     def close(self) -> None:
         """Stop all workers; tasks that wait are forgotten. Safe to call twice."""
@@ -87,10 +92,6 @@ class InlineExecutor:
             worker.close()
         self._workers.clear()
         self._pools.clear()
+        self._tallies.clear()
         self._waiting.clear()
-        self._known.clear()
-
-
-def worker_name(pool: PoolSpec, number: int) -> str:
-    """Return the name people see, ``xtb[1]`` or ``proposer:language-model``; counts from 1."""
-    return f"proposer:{pool.name}" if pool.role == "proposer" else f"{pool.name}[{number}]"
+        self._unsettled.clear()

@@ -70,14 +70,12 @@ def open_worker(pool: PoolSpec, plugins: str) -> WorkerHost | IsolatedWorker:
     return WorkerHost(pool, plugins=plugins)
 
 
-def longest_run_s(pool: PoolSpec, candidates: int) -> float | None:
-    """Return the longest that `IsolatedWorker.run` takes for a batch, None without a limit."""
-    if pool.timeout_s is None:
-        return None
-    start = START_ATTEMPTS * START_LIMIT_S + _KILL_GRACE_S
-    batch = start + candidates * pool.timeout_s
-    alone = candidates * (start + pool.timeout_s) if candidates > 1 else 0.0
-    return batch + alone
+def longest_run_s(timeout_s: float, candidates: int) -> float:
+    """Return the longest that `IsolatedWorker.run` takes for a batch, in seconds."""
+    start_s = START_ATTEMPTS * (START_LIMIT_S + _KILL_GRACE_S)
+    together_s = start_s + candidates * timeout_s + _KILL_GRACE_S
+    alone_s = candidates * (start_s + timeout_s + _KILL_GRACE_S) if candidates > 1 else 0.0
+    return together_s + alone_s
 
 
 class _Died(Exception):  # noqa: N818 - an event, turned into a value at once
@@ -113,6 +111,14 @@ class IsolatedWorker:
     def process_id(self) -> int | None:
         """Process id of the guardian, None while no process is alive."""
         return self._child.process.pid if self._child is not None else None
+
+    def wait_until_ready(self) -> None:
+        """Return when the process has loaded its oracle and waits for tasks.
+
+        Raises:
+            PoolError: as for `run`.
+        """
+        self._ready_child()
 
     def run(self, task: Task) -> Report:
         """Measure the candidates of an `EvaluateTask`; see `Worker.run`.

@@ -124,7 +124,7 @@ class WorkerHost:
     Args:
         pool: what to host.
         plugins: where plug-in classes come from, see `INSTALLED_PLUGINS`.
-        scratch_root: folder for scratch space; default: a new temporary folder, removed on close.
+        scratch_root: folder for the scratch folders of the calls; default: the system's.
         enter_workdir: make the scratch folder of a call the current folder while it runs; only
             for a process of its own, as native codes drop files where they stand.
 
@@ -148,8 +148,7 @@ class WorkerHost:
         self._space: DesignSpace | None = None
         self._declaration: OracleDeclaration | None = None
         self._build()
-        self._owns_scratch = scratch_root is None
-        self._scratch = scratch_root or Path(tempfile.mkdtemp(prefix="heuresis-"))
+        self._scratch = scratch_root
 
     def _build(self) -> None:
         pool = self._pool
@@ -222,8 +221,7 @@ class WorkerHost:
 
     @contextlib.contextmanager
     def _workdir(self) -> Iterator[Path]:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        workdir = Path(tempfile.mkdtemp(prefix="call-", dir=self._scratch))
+        workdir = Path(tempfile.mkdtemp(prefix="heuresis-", dir=self._scratch))
         before = Path.cwd() if self._enter_workdir else None
         if before is not None:
             os.chdir(workdir)
@@ -295,9 +293,7 @@ class WorkerHost:
         return LearnResult(report=report)
 
     def close(self) -> None:
-        """Remove the scratch space."""
-        if self._owns_scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        """Do nothing: scratch folders live only as long as a call."""
 
 
 def _loader(reference: str) -> Callable[[str, str], Any]:

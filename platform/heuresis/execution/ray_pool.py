@@ -1,0 +1,437 @@
+"""Runs tasks in Ray actors, on this machine or on a cluster. The only file that imports Ray.
+
+One actor hosts one worker of one pool and does one task at a time. Tasks wait in the driver, first
+in first out per pool, and an actor is given at most two: the one it works on and the next, so that
+it never idles for a round trip. Ray restarts nothing and retries nothing here: when an actor dies,
+what it held settles as a `Failure`, a fresh actor takes its place (a proposer with the state it
+last saved), and the campaign's own policy decides what is worth trying again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter as PlainCounter
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import ray
+from pydantic import TypeAdapter
+from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
+from ray.util.metrics import Counter, Gauge, Histogram
+
+from heuresis.errors import PoolError, UserError
+from heuresis.execution import ray_settings
+from heuresis.execution.bookkeeping import PoolUse, check_pools, settlement
+from heuresis.execution.isolation import (
+    START_LIMIT_S,
+    IsolatedWorker,
+    open_worker,
+    thread_environment,
+)
+from heuresis.execution.slots import Call, Slot, SlotPool, fate, report_of
+from heuresis.execution.worker import INSTALLED_PLUGINS, Report, check_task
+from heuresis.records import Failure
+from heuresis.tasks import EvaluateResult, LearnTask, PoolSpec, Settlement, Task
+
+DEATHS_ALLOWED = 3
+"""Actors of a pool that may die in a row, without one settled task between."""
+GRACE_S = 10.0
+"""How much later than the worker's own time limit the driver loses patience."""
+_NODE_DIED = "node has died"
+_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+
+
+class HeuresisWorker:
+    """The actor: hosts one worker in a process of Ray's. It answers in texts, never exceptions."""
+
+    def __init__(self, pool_json: str, name: str, plugins: str) -> None:
+        self._name = name
+        self._complaint = ""
+        pool = PoolSpec.model_validate_json(pool_json)
+        # Before any numerical library is imported: they read these once.
+        os.environ.update(thread_environment(pool.threads))
+        try:
+            self._worker = open_worker(pool, plugins)
+            if isinstance(self._worker, IsolatedWorker):
+                self._worker.wait_until_ready()
+        except PoolError as error:
+            self._complaint = str(error)
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def ready(self) -> tuple[str, str]:
+        """Return why the plug-in cannot start (empty: it can) and the host."""
+        return self._complaint, socket.gethostname()
+
+    def run(self, task_json: str) -> tuple[str, str]:
+        """Run a task; return why the plug-in cannot start any more (empty: it can), the report."""
+        try:
+            return "", self._worker.run(_TASK.validate_json(task_json)).model_dump_json()
+        except PoolError as error:
+            return str(error), ""
+
+
+class RayExecutor:
+    """An `heuresis.ports.Executor` on Ray actors.
+
+    Args:
+        address: address of a running cluster; None: a session of our own on this machine,
+            listening on loopback only, with token authentication.
+        dashboard: serve Ray's dashboard (own sessions only).
+        dashboard_port: port for it; None: 8265, or the next free one.
+        namespace: where the actors' names live; one per campaign.
+        plugins: where plug-in classes come from, see `heuresis.execution.worker`.
+        grace_s: how much later than a worker's own time limit the driver kills its actor.
+        start_limit_s: how long an actor may take to start.
+        worker_logs: print what Ray's processes print (for debugging).
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        dashboard: bool = True,
+        dashboard_port: int | None = None,
+        namespace: str = "heuresis",
+        plugins: str = INSTALLED_PLUGINS,
+        grace_s: float = GRACE_S,
+        start_limit_s: float = START_LIMIT_S,
+        worker_logs: bool = False,
+    ) -> None:
+        self._address = address
+        self._dashboard = dashboard
+        self._dashboard_port = dashboard_port
+        self._namespace = namespace
+        self._plugins = plugins
+        self._grace_s = grace_s
+        self._start_limit_s = start_limit_s
+        self._worker_logs = worker_logs
+        self._owns_session = False
+        self._pools: dict[str, SlotPool] = {}
+        self._slot_of: dict[Any, tuple[SlotPool, Slot]] = {}
+        self._settled: deque[Settlement] = deque()
+        self._unsettled: set[str] = set()
+        self._metrics: _Metrics | None = None
+        self.dashboard_url: str | None = None
+        """Address of the dashboard, None without one."""
+
+    @property
+    def dashboard_advice(self) -> str | None:
+        """One line for the user: where the dashboard is and how to get in; None without one."""
+        if self.dashboard_url is None:
+            return None
+        moved = ""
+        usual = self._dashboard_port or ray_settings.DASHBOARD_PORT
+        if self._owns_session and not self.dashboard_url.endswith(f":{usual}"):
+            moved = f" (port {usual} was taken)"
+        return f"{self.dashboard_url}{moved}; {ray_settings.token_advice()}"
+
+    # --- start and stop ---
+
+    def start(self, pools: Sequence[PoolSpec]) -> None:
+        """Start Ray if needed, then the actors of all pools at once, without waiting for them.
+
+        Raises:
+            UserError: no cluster answers, or Ray cannot start here.
+        """
+        check_pools(list(pools), set(self._pools))
+        if not ray.is_initialized():
+            self._connect()
+        if self._metrics is None:
+            self._metrics = _Metrics(self._namespace)
+        for spec in pools:
+            pool = self._pools[spec.name] = SlotPool(spec)
+            for slot in pool.slots:
+                self._start_actor(pool, slot)
+
+    def _connect(self) -> None:
+        quiet: dict[str, Any] = {
+            "log_to_driver": self._worker_logs,
+            "logging_level": logging.INFO if self._worker_logs else logging.ERROR,
+        }
+        try:
+            with _own_signal_handlers():
+                if self._address is None:
+                    self._own_session(quiet)
+                else:
+                    ray_settings.prepare_connection()
+                    context = ray.init(address=self._address, **quiet)
+                    self.dashboard_url = _web_address(context.dashboard_url)
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            where = f"at '{self._address}'" if self._address else "on this machine"
+            first_line = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"no Ray session {where}: {first_line or type(error).__name__};"
+                " check the address, the port and RAY_AUTH_TOKEN, or run with the inline executor"
+            ) from error
+        if not self._worker_logs:
+            # Deaths of workers are ours to report; Ray would print a page for each on stdout.
+            ray._private.worker._worker_logs_enabled = False
+
+    def _own_session(self, quiet: dict[str, Any]) -> None:
+        ray_settings.prepare_local_session()
+        context = ray.init(
+            address="local",
+            include_dashboard=self._dashboard,
+            dashboard_host=ray_settings.LOOPBACK,
+            dashboard_port=self._dashboard_port,
+            object_store_memory=ray_settings.object_store_bytes(),
+            _node_ip_address=ray_settings.LOOPBACK,
+            _temp_dir=ray_settings.session_folder(),
+            **quiet,
+        )
+        self._owns_session = True
+        if not ray_settings.session_asks_for_token():
+            ray.shutdown()
+            raise RuntimeError("Ray started without asking for a token, so it was stopped")
+        self.dashboard_url = _web_address(context.dashboard_url) if self._dashboard else None
+
+    def _start_actor(self, pool: SlotPool, slot: Slot) -> None:
+        slot.lives += 1
+        options: dict[str, Any] = {
+            "namespace": self._namespace,
+            # Here the pools' sizes are the plan; on a cluster Ray finds nodes with room.
+            "num_cpus": 0 if self._address is None else pool.spec.threads,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "max_concurrency": 1,
+        }
+        arguments = (pool.spec.model_dump_json(), slot.name, self._plugins)
+        actor_class = ray.remote(HeuresisWorker)
+        try:
+            slot.actor = actor_class.options(name=slot.name, **options).remote(*arguments)
+        except ValueError:
+            # The name is taken: by the slot's last actor, not buried yet, or by another campaign.
+            name = f"{slot.name}~{os.getpid()}.{slot.lives}"
+            slot.actor = actor_class.options(name=name, **options).remote(*arguments)
+        slot.starting = slot.actor.ready.remote()
+        slot.patience_until = time.monotonic() + self._start_limit_s
+        self._slot_of[slot.starting] = (pool, slot)
+
+    def close(self) -> None:
+        """Kill our actors, and end the Ray session if it is our own. Safe to call twice."""
+        if ray.is_initialized():
+            for pool in self._pools.values():
+                for slot in pool.slots:
+                    self._forget(slot)
+            if self._owns_session:
+                ray.shutdown()
+        self._owns_session = False
+        self._pools.clear()
+        self._slot_of.clear()
+        self._settled.clear()
+        self._unsettled.clear()
+
+    def _forget(self, slot: Slot) -> None:
+        """Kill a slot's actor and drop all that we expect of it."""
+        for reference in [slot.starting, *(call.reference for call in slot.calls)]:
+            self._slot_of.pop(reference, None)
+        slot.calls.clear()
+        slot.starting = slot.patience_until = None
+        if slot.actor is not None:
+            with contextlib.suppress(RayError, ValueError):
+                ray.kill(slot.actor, no_restart=True)
+        slot.actor = None
+
+    # --- tasks ---
+
+    def submit(self, task: Task) -> None:
+        """Put a task at the end of its pool's queue.
+
+        Raises:
+            PoolError: the pool is broken; see `next_settled`.
+        """
+        check_task(task, {name: pool.spec for name, pool in self._pools.items()})
+        if task.id in self._unsettled:
+            raise ValueError(f"task '{task.id}' was submitted before and has not settled")
+        pool = self._pools[task.pool]
+        if pool.broken is not None:
+            raise pool.broken
+        self._unsettled.add(task.id)
+        pool.waiting.append((task, time.time()))
+        self._dispatch(pool)
+
+    def _dispatch(self, pool: SlotPool) -> None:
+        for slot, task, submitted_at in pool.assignments():
+            reference = slot.actor.run.remote(task.model_dump_json())
+            self._slot_of[reference] = (pool, slot)
+            slot.calls.append(Call(task, submitted_at, reference))
+            if len(slot.calls) == 1:
+                pool.watch(slot, self._grace_s)
+
+    def next_settled(self, timeout_s: float) -> Settlement | None:
+        """Return the next settled task; None when nothing settled in time or nothing is queued.
+
+        Raises:
+            PoolError: a pool is broken: its plug-in cannot start, or its actors keep dying. Its
+                unsettled tasks stay unsettled. Raised once; other pools can go on settling.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._settled:
+            if not self._unsettled:
+                return None
+            limits = (slot.patience_until for _, slot in self._slot_of.values())
+            wake = min([deadline, *(limit for limit in limits if limit is not None)])
+            for reference in _arrived(list(self._slot_of), max(0.0, wake - time.monotonic())):
+                if reference in self._slot_of:  # else its actor was given up a moment ago
+                    self._collect(reference)
+            for pool in self._pools.values():
+                for slot in pool.overdue():
+                    self._died(pool, slot, None)
+            if not self._settled and time.monotonic() >= deadline:
+                return None
+        return self._settled.popleft()
+
+    def _collect(self, reference: Any) -> None:
+        pool, slot = self._slot_of.pop(reference)
+        try:
+            complaint, answer = ray.get(reference)
+        except RayError as error:
+            self._died(pool, slot, error)
+            return
+        if complaint:
+            self._break(pool, complaint)
+        if reference == slot.starting:
+            slot.starting = None
+            slot.host = answer
+        else:
+            call = slot.calls.popleft()
+            report = Report.model_validate_json(answer)
+            pool.deaths = 0
+            if isinstance(call.task, LearnTask) and not isinstance(report.result, Failure):
+                # What the next actor must start from, should this one die.
+                folder = Path(pool.spec.checkpoint_root or "") / call.task.checkpoint
+                pool.spec = pool.spec.model_copy(update={"checkpoint": str(folder)})
+            self._settle(pool, slot, call, report)
+        pool.watch(slot, self._grace_s)
+        self._dispatch(pool)
+
+    def _settle(self, pool: SlotPool, slot: Slot, call: Call, report: Report) -> None:
+        self._unsettled.discard(call.task.id)
+        settled = settlement(
+            call.task.id,
+            report,
+            submitted_at=call.submitted_at,
+            worker=slot.name,
+            host=slot.host,
+        )
+        self._settled.append(pool.tally.note(settled))
+        if self._metrics is not None:
+            self._metrics.note(pool.spec.name, settled, len(self._unsettled))
+
+    # --- deaths ---
+
+    def _died(self, pool: SlotPool, slot: Slot, error: RayError | None) -> None:
+        """Settle what a dead (or, without an error, hung) actor held, and start its successor."""
+        calls, was_starting = list(slot.calls), slot.starting is not None
+        reason = "it gave no sign of life" if error is None else _reason(error)
+        self._forget(slot)
+        for call in calls:
+            failure = fate(
+                pool.spec,
+                reason=reason,
+                hung=error is None,
+                blameless=isinstance(error, NodeDiedError | ActorUnavailableError)
+                or _NODE_DIED in str(error),
+                was_next=call is calls[0],
+            )
+            self._settle(pool, slot, call, report_of(failure, call.task))
+        pool.deaths += 1
+        pool.tally.restarts += 1
+        if pool.deaths > DEATHS_ALLOWED:
+            self._break(
+                pool,
+                f"the workers of pool '{pool.spec.name}' died {pool.deaths} times in a row without"
+                f" a result, last {'while starting' if was_starting else 'at work'}: {reason}",
+            )
+        self._start_actor(pool, slot)
+
+    def _break(self, pool: SlotPool, message: str) -> NoReturn:
+        pool.broken = PoolError(message)
+        self._unsettled -= pool.drop_everything()
+        for slot in pool.slots:
+            self._forget(slot)
+        raise pool.broken
+
+    def utilisation(self) -> list[PoolUse]:
+        """Return how much each pool has been used."""
+        return [pool.use() for pool in self._pools.values()]
+
+
+class _Metrics:
+    """What Ray's metrics endpoints, and so Prometheus and Grafana, see of a campaign."""
+
+    def __init__(self, campaign: str) -> None:
+        tags = {"campaign": campaign}
+        self._outcomes = Counter(
+            "heuresis_outcomes_total",
+            "Candidates measured, batches proposed, lessons learned: by pool and outcome.",
+            ("campaign", "pool", "outcome"),
+        )
+        self._seconds = Histogram(
+            "heuresis_task_seconds",
+            "Seconds that a task spent in plug-in code.",
+            [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0],
+            ("campaign", "pool"),
+        )
+        self._unsettled = Gauge(
+            "heuresis_tasks_unsettled", "Tasks handed out, not back yet.", ("campaign",)
+        )
+        for metric in (self._outcomes, self._seconds, self._unsettled):
+            metric.set_default_tags(tags)
+
+    def note(self, pool: str, settled: Settlement, unsettled: int) -> None:
+        result = settled.result
+        outcomes = result.outcomes if isinstance(result, EvaluateResult) else (result,)
+        for name, number in PlainCounter(
+            outcome.cause.value if isinstance(outcome, Failure) else outcome.kind
+            for outcome in outcomes
+        ).items():
+            self._outcomes.inc(number, {"pool": pool, "outcome": name})
+        self._seconds.observe(settled.timing.duration_s, {"pool": pool})
+        self._unsettled.set(unsettled)
+
+
+def _arrived(references: list[Any], timeout_s: float) -> list[Any]:
+    """Wait for the first answer, return all that have come by then, in the order given."""
+    arrived, rest = ray.wait(references, num_returns=1, timeout=timeout_s)
+    if arrived and rest:
+        arrived += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+    return list(arrived)
+
+
+def _reason(error: RayError) -> str:
+    """Return the line of Ray's page of explanation that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = next((line for line in lines if "exit detail:" in line), None)
+    if told is not None:
+        return told.partition("exit detail:")[2].partition(" Some common causes")[0].strip()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _web_address(dashboard_url: str | None) -> str | None:
+    return f"http://{dashboard_url}" if dashboard_url else None
+
+
+@contextlib.contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Keep the program's own handlers: Ray replaces that of SIGTERM by one that exits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            if handler is not None:  # None: set by something other than Python
+                signal.signal(number, handler)
