@@ -1,0 +1,142 @@
+"""The training recipe: a strict YAML file that says all that a training depends on but the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from heuresis.errors import did_you_mean
+from heuresis_models.errors import RecipeError
+from heuresis_models.transformer import TransformerConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Section):
+    """Shape of the network; the vocabulary gives the rest."""
+
+    layers: int = Field(gt=0)
+    width: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    feed_forward: int = Field(gt=0)
+    max_tokens: int = Field(default=256, gt=0)
+    """Longest document, head included, that the model can ever read or write."""
+
+    def config(self, vocabulary_size: int) -> TransformerConfig:
+        """Return the network's own configuration."""
+        return TransformerConfig(
+            vocab_size=vocabulary_size,
+            hidden_size=self.width,
+            intermediate_size=self.feed_forward,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            max_position_embeddings=self.max_tokens,
+        )
+
+
+class DataSection(_Section):
+    """What is learned from, and in which proportions."""
+
+    file: Path | None = None
+    """``.smi`` or ``.smi.gz``, relative to the recipe; ``--data`` overrides it."""
+    sha256: str | None = None
+    """Of that file; a file that differs is refused."""
+    heldout_share: float = Field(default=0.01, gt=0, lt=1)
+    randomized_share: float = Field(default=0.5, ge=0, le=1)
+
+
+class OptimizationSection(_Section):
+    """How long and how fast to learn.
+
+    The rate rises linearly over ``warmup``, is flat until ``flat_until``, then falls linearly to
+    zero; all in shares of the training.
+    """
+
+    total_tokens: int = Field(gt=0)
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Wall-clock guard: progress is the larger of the share of tokens and the share of minutes, so
+    a slow machine still gets the whole schedule, only with fewer tokens."""
+    batch_tokens: int = Field(default=4096, gt=0)
+    row_length: int = Field(default=128, gt=0)
+    matrix_rate: float = Field(default=0.02, gt=0)
+    """Muon, for the matrices of the blocks."""
+    other_rate: float = Field(default=3e-3, gt=0)
+    """AdamW, for embedding, head and norms."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    warmup: float = Field(default=0.03, ge=0, lt=1)
+    flat_until: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.warmup > self.flat_until:
+            raise ValueError(f"warmup {self.warmup} must end before flat_until {self.flat_until}")
+        if self.batch_tokens % self.row_length:
+            raise ValueError(
+                f"batch_tokens {self.batch_tokens} must be a multiple of row_length"
+                f" {self.row_length}"
+            )
+        return self
+
+    def rate_factor(self, progress: float) -> float:
+        """Return the share of the full rate at a progress in [0, 1]."""
+        if progress < self.warmup:
+            return max(progress, 1e-3) / self.warmup
+        if progress <= self.flat_until:
+            return 1.0
+        return max(0.0, (1.0 - progress) / (1.0 - self.flat_until))
+
+
+class Recipe(_Section):
+    """A whole training."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    seed: int = Field(default=0, ge=0)
+    model: ModelSection
+    data: DataSection = DataSection()
+    optimization: OptimizationSection
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Of activations; weights and loss are always 32-bit."""
+    compile: bool = False
+    """Let torch.compile fuse the training step: half a minute of start, a quarter faster after."""
+    threads: int = Field(default=1, gt=0)
+    evaluations: int = Field(default=10, ge=0)
+    """Evenly spread over the training; one more follows at the end."""
+    evaluation_molecules: int = Field(default=1000, gt=0)
+    """Held-out molecules for the loss, and samples for the validity."""
+    checkpoint_minutes: float = Field(default=3.0, gt=0)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: missing file, not YAML, unknown key, wrong type or range; names the key.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"no recipe {path}; give the path of a YAML file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read as text: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise RecipeError(f"{path}: expected keys and values, got {type(document).__name__}")
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "recipe"
+        hint = did_you_mean(key.rpartition(".")[2], _known_keys())
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise RecipeError(f"{path}: {key}: {first['msg']}{hint}{more}") from error
+
+
+def _known_keys() -> list[str]:
+    sections = (Recipe, ModelSection, DataSection, OptimizationSection)
+    return sorted({name for section in sections for name in section.model_fields})
