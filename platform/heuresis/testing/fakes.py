@@ -61,6 +61,15 @@ def candidate(text: str) -> Candidate:
     return Candidate.of(TEXT_SPACE, text)
 
 
+def process_lives(number: int) -> bool:
+    """Tell whether a process runs; one that ended and waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}
+
+
 class TextSpace:
     """Texts without blanks around them, in lower case; those that start with ``!`` are invalid."""
 
@@ -203,7 +212,7 @@ class ScriptedOracle:
     def _memory(self, _: str, __: Path) -> None:
         hoard = []
         while True:
-            hoard.append(bytearray(os.urandom(1) * 2**24))
+            hoard.append(bytearray(2**26))
 
     def _noise(self, _: str, __: Path) -> None:
         os.write(1, b"noise on standard output\n" * 10_000)
@@ -301,8 +310,9 @@ class ScriptedProposer:
                 os.kill(os.getpid(), 9)
             if exemplar.candidate.text == "raise":
                 raise RuntimeError("the model lost its mind")
-        words = ["".join(rng.choice(list("abcdef"), 8)) for _ in range(count)]
-        texts = [*self._config.says, *words][: count + self._config.too_many]
+        given = count + self._config.too_many
+        words = ["".join(rng.choice(list("abcdef"), 8)) for _ in range(given)]
+        texts = [*self._config.says, *words][:given]
         return [Proposal(text=text, operator="sample") for text in texts]
 
     def learn(self, examples: Sequence[ScoredCandidate], rng: Generator) -> LearningReport:

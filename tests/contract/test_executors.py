@@ -1,0 +1,35 @@
+"""The same promises, kept by every executor we ship."""
+
+# The rewriting of assertions must be asked for before the import.
+# ruff: noqa: E402
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("heuresis.testing.executor_contract")
+
+from heuresis.execution.inline import InlineExecutor
+from heuresis.execution.ray_pool import RayExecutor
+from heuresis.ports import Executor
+from heuresis.testing.executor_contract import ExecutorContract
+from heuresis.testing.fakes import PLUGINS
+
+
+@pytest.fixture(scope="module")
+def ray_session() -> Iterator[RayExecutor]:
+    session = RayExecutor(dashboard=False)
+    session.start([])
+    yield session
+    session.close()
+
+
+class TestInline(ExecutorContract):
+    def make_executor(self) -> Executor:
+        return InlineExecutor(plugins=PLUGINS)
+
+
+@pytest.mark.usefixtures("ray_session")
+class TestRay(ExecutorContract):
+    def make_executor(self) -> Executor:
+        return RayExecutor(plugins=PLUGINS, namespace="contract")
