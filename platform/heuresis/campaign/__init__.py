@@ -1,1 +1,1 @@
-"""campaign"""
+"""From a YAML file to a running campaign: loading, checking, building, the run folder, sessions."""

@@ -1,0 +1,199 @@
+"""The folder of one run: ledger, specs, checkpoints, and a lock so that one process works in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from heuresis.campaign.resolve import ResolvedCampaign
+from heuresis.errors import LedgerError, RunError
+from heuresis.ledger.sqlite import SQLiteLedger
+
+RUNS = Path("runs")
+_ATTEMPTS = 1000
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of what is in a run's folder."""
+
+    path: Path
+
+    @property
+    def ledger(self) -> Path:
+        """The append-only journal."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def original(self) -> Path:
+        """The campaign file as the user wrote it."""
+        return self.path / "campaign.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        """The campaign with every default and override filled in."""
+        return self.path / "resolved.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Learned states of proposers."""
+        return self.path / "checkpoints"
+
+    @property
+    def report(self) -> Path:
+        """The self-contained HTML report."""
+        return self.path / "report.html"
+
+    @property
+    def facts(self) -> Path:
+        """Addresses and ids of the latest session, see `read_facts`."""
+        return self.path / "run.json"
+
+    @property
+    def traceback(self) -> Path:
+        """Where the stack trace of an unexpected error goes."""
+        return self.path / "error.txt"
+
+    def read_facts(self) -> dict[str, Any]:
+        """Return what earlier sessions noted, an empty mapping if there is nothing readable."""
+        try:
+            facts = json.loads(self.facts.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+    def note_facts(self, **facts: Any) -> None:
+        """Add facts for people and for the next session; replaces the file in one step."""
+        text = json.dumps({**self.read_facts(), **facts}, indent=2, sort_keys=True)
+        temporary = self.facts.with_suffix(".tmp")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(self.facts)
+
+
+def create_run(
+    campaign: ResolvedCampaign, run_dir: Path | None = None, *, runs: Path = RUNS
+) -> RunFolder:
+    """Make the folder of a new run, ``runs/<campaign>-<n>`` or ``run_dir``, and fill in the specs.
+
+    Raises:
+        RunError: it cannot be written, or already holds a run.
+    """
+    folder = RunFolder((run_dir or _next_free(runs, campaign.spec.campaign)).absolute())
+    if folder.ledger.exists():
+        raise RunError(
+            f"{folder.path} already holds a run; continue it with: heuresis resume {folder.path}"
+        )
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if campaign.file is not None:
+            folder.original.write_bytes(campaign.file.read_bytes())
+        folder.resolved.write_text(resolved_yaml(campaign), encoding="utf-8")
+        folder.checkpoints.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot write the run folder {folder.path}: {error.strerror};"
+            " choose another with --run-dir"
+        ) from error
+    return folder
+
+
+def resolved_yaml(campaign: ResolvedCampaign) -> str:
+    """Return the resolved campaign as YAML that can be run again."""
+    text = yaml.safe_dump(
+        campaign.document(), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    )
+    return f"# Every default filled in. Spec hash: {campaign.spec_hash}\n{text}"
+
+
+def _next_free(runs: Path, campaign: str) -> Path:
+    for number in range(1, _ATTEMPTS):
+        path = runs / f"{campaign}-{number}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if runs.exists() and not runs.is_dir():
+                raise RunError(
+                    f"cannot write run folders: {runs.absolute()} is a file; choose with --run-dir"
+                ) from None
+            continue
+        except OSError as error:
+            raise RunError(
+                f"cannot write the run folder {path.absolute()}: {error.strerror};"
+                " choose another with --run-dir"
+            ) from error
+        return path
+    raise RunError(f"{runs} holds {_ATTEMPTS} runs of '{campaign}'; choose a folder with --run-dir")
+
+
+def find_run(name: str, *, runs: Path = RUNS) -> RunFolder:
+    """Return an existing run by its path, or by its name under ``runs/``.
+
+    Raises:
+        RunError: there is none; lists the runs that are there.
+    """
+    for path in (Path(name), runs / name):
+        if (path / "ledger.sqlite").is_file():
+            return RunFolder(path.absolute())
+    there = sorted(p.parent.name for p in runs.glob("*/ledger.sqlite")) if runs.is_dir() else []
+    known = f"runs here: {', '.join(there[-8:])}" if there else "there are no runs here yet"
+    raise RunError(f"no run at '{name}' (a folder with ledger.sqlite); {known}")
+
+
+class RunLock:
+    """Only one process may work in a run folder; the system frees the lock when it dies."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._path = folder.path / "lock"
+        self._handle: int | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = self._path.read_text(encoding="utf-8").strip() or "another process"
+            self._release()
+            raise RunError(
+                f"{self._path.parent} is in use by {owner}; wait for it or stop it"
+            ) from None
+        except OSError as error:
+            self._release()
+            raise RunError(
+                f"cannot write the run folder {self._path.parent}: {error.strerror}"
+            ) from error
+        os.ftruncate(self._handle, 0)
+        os.write(self._handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def open_ledger(folder: RunFolder, *, create: bool = False) -> SQLiteLedger:
+    """Open a run's ledger for reading, or with ``create`` for writing.
+
+    Raises:
+        RunError: it is missing or cannot be opened.
+    """
+    try:
+        return SQLiteLedger.open(folder.ledger, create=create, read_only=not create)
+    except LedgerError as error:
+        raise RunError(str(error)) from error
