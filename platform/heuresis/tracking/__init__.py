@@ -1,1 +1,1 @@
-"""tracking"""
+"""Projections of the ledger onto tracking servers. Only `mlflow_tracker` imports mlflow."""
