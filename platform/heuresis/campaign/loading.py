@@ -55,7 +55,7 @@ def _slips(document: Document) -> list[SpecError]:
             )
             return [document.error(("budget", "wall_time"), message)]
         if not any(value is not None for value in budget.values()):
-            message = "no limit is given; expected at least one of evaluations, candidates, wall_time"
+            message = "no limit is given; expected evaluations, candidates, wall_time or several"
             return [document.error(("budget",), message)]
     return []
 

@@ -42,7 +42,9 @@ def unknown_measure(measure: str, declared: Mapping[str, OracleDeclaration]) -> 
                 f"; oracles: {', '.join(declared)}"
             )
         hint = closest(oracle, declared) or (f"; did you mean '{same[0]}'?" if same else "")
-        return f"no oracle is named '{oracle}'{hint}; oracles of this campaign: {', '.join(declared)}"
+        return (
+            f"no oracle is named '{oracle}'{hint}; oracles of this campaign: {', '.join(declared)}"
+        )
     outputs = declared[oracle].outputs
     hint = closest(output, outputs).replace("mean '", f"mean '{oracle}.")
     return f"oracle '{oracle}' gives no '{output}'{hint}; it gives: {', '.join(outputs)}"
@@ -54,7 +56,9 @@ def _contradictions(spec: CampaignSpec) -> Iterator[tuple[str, str]]:
     for name, constraint in spec.constraints.items():
         measure = constraint.measure
         if constraint.min is not None:
-            lowest[measure] = max(lowest.get(measure, (constraint.min, name)), (constraint.min, name))
+            lowest[measure] = max(
+                lowest.get(measure, (constraint.min, name)), (constraint.min, name)
+            )
         if constraint.max is not None:
             highest[measure] = min(
                 highest.get(measure, (constraint.max, name)), (constraint.max, name)

@@ -136,7 +136,9 @@ def resolve(document: Document, plugins: Plugins) -> ResolvedCampaign:
 
 def _merged(section: PluginSection, config: PluginConfig, **resolved: Any) -> dict[str, Any]:
     own = {key: getattr(section, key) for key in section.own_keys()}
-    return {**config.model_dump(mode="json"), **own, **resolved}
+    merged = {**config.model_dump(mode="json"), **own, **resolved}
+    first = [key for key in ("name", "kind") if merged.get(key) is not None]
+    return {**{key: merged[key] for key in first}, **merged}
 
 
 class _Resolver:
@@ -237,7 +239,8 @@ class _Resolver:
         wanted = section.learn_every
         if wanted and not learns:
             self._complain(
-                (*at, "learn_every"), f"proposer kind '{section.kind}' cannot learn; remove this key"
+                (*at, "learn_every"),
+                f"proposer kind '{section.kind}' cannot learn; remove this key",
             )
         if wanted is None and learns and getattr(config, "learning", True):
             wanted = LEARN_EVERY

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from heuresis.ledger.sqlite import SQLiteLedger
 
 RUNS = Path("runs")
 _ATTEMPTS = 1000
+_NOTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,11 @@ class RunFolder:
 
     def note_facts(self, **facts: Any) -> None:
         """Add facts for people and for the next session; replaces the file in one step."""
-        text = json.dumps({**self.read_facts(), **facts}, indent=2, sort_keys=True)
-        temporary = self.facts.with_suffix(".tmp")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(self.facts)
+        with _NOTING:  # the MLflow writer notes its run id from its own thread
+            text = json.dumps({**self.read_facts(), **facts}, indent=2, sort_keys=True)
+            temporary = self.facts.with_suffix(".tmp")
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(self.facts)
 
 
 def create_run(

@@ -14,7 +14,6 @@ from heuresis.records import Record
 from heuresis.search.objective import Constraint, DesirabilityTerm
 from heuresis.search.settings import SearchSettings
 
-SPEC_VERSION = 1
 LEARN_EVERY = 24
 """Completed or dropped candidates between learning steps, for proposers that can learn."""
 
@@ -60,7 +59,9 @@ class OracleSection(PluginSection):
         None, gt=0, description="hard limit per candidate; default: what the oracle declares"
     )
     memory_limit_MiB: int | None = Field(
-        None, ge=64, description="memory limit of each isolated worker; default: most of the machine"
+        None,
+        ge=64,
+        description="memory limit of each isolated worker; default: most of the machine",
     )
 
 
@@ -75,7 +76,7 @@ class ProposerSection(PluginSection):
     learn_every: int | None = Field(
         None,
         ge=0,
-        description="judged candidates between learning steps; 0: never; default: 24 if it can learn",
+        description="judged candidates between learning steps; 0: never; default: 24",
     )
     learn_best: int = Field(64, ge=1, description="best candidates that a learning step sees")
     threads: int = Field(1, ge=1, le=1024, description="processor threads")
@@ -89,7 +90,7 @@ class ProposerSection(PluginSection):
 class CampaignSpec(Record):
     """A campaign file."""
 
-    schema_version: Literal[1] = SPEC_VERSION
+    schema_version: Literal[1] = 1
     campaign: CampaignName = Field(description="short name; run folders are called after it")
     question: str = Field("", max_length=2000, description="what the campaign should answer")
     space: SpaceSection

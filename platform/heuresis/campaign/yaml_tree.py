@@ -89,7 +89,11 @@ def _read_text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        seen = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte 0x{data[error.start]:02x}"
+        seen = (
+            "UTF-16"
+            if data[:2] in (b"\xff\xfe", b"\xfe\xff")
+            else f"byte 0x{data[error.start]:02x}"
+        )
         raise SpecError(
             f"the file is not UTF-8 text ({seen}); save it with the encoding UTF-8",
             file=path,
@@ -139,14 +143,13 @@ def _explained(error: yaml.MarkedYAMLError) -> str:
 
 def _require_modest(text: str, file: Path) -> None:
     """Bound depth and size on the stream of events, before anything recursive touches it."""
-    depth = count = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader), 1):
+        line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.events.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.events.CollectionEndEvent):
             depth -= 1
-        count += 1
         if depth > MAX_DEPTH:
             raise SpecError(
                 f"nested more than {MAX_DEPTH} levels deep; a campaign needs at most 6",
@@ -238,7 +241,7 @@ class _Reader:
         if kind not in ("int", "float", "bool", "null"):
             self._require_tag(node, path, "str")
         try:
-            value = self._scalars.construct_object(node)  # type: ignore[no-untyped-call]
+            value = self._scalars.construct_object(node)
         except (ValueError, yaml.YAMLError) as error:
             raise self._error(node, path, f"'{text:.40}' is not a {kind}") from error
         if isinstance(value, float) and not math.isfinite(value):

@@ -1,0 +1,303 @@
+"""One session of a campaign: lock the run, replay its ledger, turn the loop, end it well.
+
+``run`` and ``resume`` are the same thing here: an empty ledger replays to the beginning.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import getpid
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from heuresis.campaign.build import build_plan, versions
+from heuresis.campaign.interruption import Interruption
+from heuresis.campaign.resolve import ResolvedCampaign, budget_document
+from heuresis.campaign.run_folder import RunFolder, RunLock, resolved_yaml
+from heuresis.campaign.tracking import mlflow_tracker
+from heuresis.engine.budget import Budget
+from heuresis.engine.controller import Controller, RunEnd
+from heuresis.engine.plan import CampaignPlan
+from heuresis.errors import HeuresisError, LedgerError, RunError
+from heuresis.events import BudgetExtended, CampaignStarted, Entry
+from heuresis.ledger.sqlite import SQLiteLedger
+from heuresis.ports import Executor, Tracker
+from heuresis.tasks import PoolSpec
+
+CLOCK_INTERVAL_S = 2.0
+"""How often the running time is noted in the ledger: what kill -9 may lose of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSettings:
+    """How a session runs; nothing here changes what a campaign finds with the same ledger."""
+
+    executor: Literal["ray", "inline"] = "ray"
+    ray_address: str | None = None
+    tracking_uri: str | None = None
+    """MLflow store or server; None: no MLflow."""
+    settle_limit_s: float = 30.0
+    """How long running work may settle after a stop was asked."""
+    budget: Budget | None = None
+    """Replaces the limits that were granted so far, recorded as an event."""
+
+
+class Watcher(Tracker, Protocol):
+    """A tracker that also sees the session, e.g. the live view of the terminal."""
+
+    def attach(self, session: Session) -> None:
+        """Called once, when the ledger is replayed and the workers start."""
+        ...
+
+
+class Session:
+    """Runs one campaign in its folder. Use once: construct, `run`, discard.
+
+    Args:
+        campaign: what to run.
+        folder: where; an existing ledger is continued.
+        settings: how.
+        watchers: who wants to see it.
+        say: called with one line for the user when something unusual happens.
+    """
+
+    def __init__(
+        self,
+        campaign: ResolvedCampaign,
+        folder: RunFolder,
+        settings: SessionSettings,
+        *,
+        watchers: Sequence[Watcher] = (),
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.campaign = campaign
+        self.folder = folder
+        self.settings = settings
+        self.plan: CampaignPlan = build_plan(campaign, checkpoints=folder.checkpoints)
+        self.budget: Budget = self.plan.budget
+        """The limits in force: the file's, or those that were granted later."""
+        self.executor: Executor = make_executor(settings, campaign, folder)
+        self.mlflow: Any | None = None
+        """The `MLflowTracker`, if there is one."""
+        self.number = 0
+        self._watchers = tuple(watchers)
+        self._say = say
+        self._previous_s = 0.0
+        self._began: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Running time of the campaign over all sessions, seconds."""
+        return self._previous_s + (time.monotonic() - self._began if self._began else 0.0)
+
+    @property
+    def dashboard(self) -> str | None:
+        """One line that says where Ray's dashboard is; None without one."""
+        advice: str | None = getattr(self.executor, "dashboard_advice", None)
+        return advice
+
+    def run(self) -> RunEnd:
+        """Run until the campaign ends, pauses itself, or is interrupted.
+
+        Raises:
+            UserError: the run folder is in use, finished or damaged; workers cannot start.
+        """
+        with RunLock(self.folder), Interruption(self._say) as interruption:
+            ledger = _open(self.folder)
+            try:
+                return self._run(ledger, interruption)
+            except HeuresisError:
+                raise
+            except Exception as error:
+                self.folder.traceback.write_text(traceback.format_exc(), encoding="utf-8")
+                error.heuresis_traceback = self.folder.traceback  # type: ignore[attr-defined]
+                raise
+            finally:
+                ledger.close()
+
+    def _run(self, ledger: SQLiteLedger, interruption: Interruption) -> RunEnd:
+        past = list(ledger.read())
+        self._require_same(past)
+        self._previous_s = sum(float(row["seconds"]) for row in ledger.sessions())
+        if self.settings.tracking_uri is not None:
+            self.mlflow = mlflow_tracker(
+                self.campaign, self.plan, self.folder, self.settings.tracking_uri
+            )
+            self.mlflow.replay(past)
+        for watcher in self._watchers:
+            watcher.record(past)
+        clock = _Clock(ledger, self)
+        trackers: list[Tracker] = [clock, *self._watchers]
+        if self.mlflow is not None:
+            trackers.append(self.mlflow)
+        controller = Controller(
+            self.plan,
+            ledger,
+            self.executor,
+            trackers,
+            now=time.time,
+            settle_limit_s=self.settings.settle_limit_s,
+        )
+        controller.replay(versions=versions(self.campaign))
+        self._extend(controller)
+        status = "failed"
+        try:
+            end = self._turn(ledger, controller, interruption)
+            status = end.kind
+            return end
+        except KeyboardInterrupt:
+            status = "interrupted"
+            return RunEnd(kind="interrupted", reason="stopped at once")
+        finally:
+            interruption.ending()
+            self.executor.close()
+            for tracker in trackers:
+                tracker.finish(status)
+
+    def _require_same(self, past: Sequence[Entry]) -> None:
+        started = past[0].event if past else None
+        if isinstance(started, CampaignStarted) and started.spec_hash != self.plan.spec_hash:
+            raise RunError(
+                f"{self.folder.path} was started with spec {started.spec_hash[:12]}, this campaign"
+                f" has spec {self.plan.spec_hash[:12]}; only the budget of a run can change:"
+                " start a new run with: heuresis run"
+            )
+
+    def _extend(self, controller: Controller) -> None:
+        granted = self.settings.budget
+        if granted is not None:
+            controller.extend_budget(
+                BudgetExtended(budget=granted.model_dump(mode="json", exclude_none=True))
+            )
+            resolved = self.campaign.with_budget(granted)
+            self.folder.resolved.write_text(resolved_yaml(resolved), encoding="utf-8")
+        self.budget = controller.state.budget
+        if controller.state.finished is not None:
+            raise RunError(
+                f"{self.folder.path.name} is finished ({controller.state.finished}); look at it"
+                f" with: heuresis top {self.folder.path}; or grant more:"
+                f" heuresis resume {self.folder.path} --budget evaluations=N"
+            )
+        limit_s = self.budget.wall_time
+        if limit_s is not None and self._previous_s >= limit_s:
+            raise RunError(
+                f"{self.folder.path.name} has used its wall time ({limit_s:g} s); grant more:"
+                f" heuresis resume {self.folder.path} --budget 'wall_time={2 * limit_s:g} s'"
+            )
+
+    def _turn(
+        self, ledger: SQLiteLedger, controller: Controller, interruption: Interruption
+    ) -> RunEnd:
+        self._began = time.monotonic()
+        self.number = ledger.begin_session(
+            time.time(),
+            {"executor": self.settings.executor, "host": socket.gethostname(), "pid": getpid()},
+        )
+        self.executor.start(self._pools(controller.state.checkpoints))
+        if self.mlflow is not None:
+            self.mlflow.start()
+        self._note_facts()
+        for watcher in self._watchers:
+            watcher.attach(self)
+        interruption.tell(controller.ask_stop)
+        over = threading.Event()
+        watchdog = threading.Thread(
+            target=self._watch_wall_time, args=(controller, over), name="wall-time", daemon=True
+        )
+        watchdog.start()
+        try:
+            return controller.run()
+        finally:
+            over.set()
+            watchdog.join()
+
+    def _watch_wall_time(self, controller: Controller, over: threading.Event) -> None:
+        limit_s = self.budget.wall_time
+        if limit_s is None:
+            return
+        if not over.wait(max(0.0, limit_s - self.elapsed_s)):
+            controller.ask_stop("budget: wall time", finish=True)
+
+    def _pools(self, checkpoints: dict[str, str]) -> list[PoolSpec]:
+        pools = []
+        for pool in self.plan.pools:
+            learned = checkpoints.get(pool.name)
+            if learned is None:
+                pools.append(pool)
+                continue
+            folder = self.folder.checkpoints / learned
+            if not folder.is_dir():
+                raise RunError(
+                    f"the learned state {folder} of proposer '{pool.name}' is missing;"
+                    " restore the folder: without it the campaign would not continue but restart"
+                )
+            pools.append(pool.model_copy(update={"checkpoint": str(folder)}))
+        return pools
+
+    def _note_facts(self) -> None:
+        self.folder.note_facts(
+            campaign=self.plan.campaign,
+            spec_hash=self.plan.spec_hash,
+            executor=self.settings.executor,
+            ray_dashboard=getattr(self.executor, "dashboard_url", None),
+            tracking_uri=self.settings.tracking_uri,
+            budget=budget_document(self.budget),
+            process=getpid(),
+            host=socket.gethostname(),
+        )
+
+
+class _Clock:
+    """Notes the running time in the ledger, from the loop's own thread, as SQLite wants it."""
+
+    def __init__(self, ledger: SQLiteLedger, session: Session) -> None:
+        self._ledger = ledger
+        self._session = session
+        self._noted = 0.0
+
+    def record(self, entries: Sequence[Entry]) -> None:  # noqa: ARG002 - any entry is a tick
+        now = time.monotonic()
+        if self._session.number and now - self._noted >= CLOCK_INTERVAL_S:
+            self._noted = now
+            self._note(None)
+
+    def finish(self, status: str) -> None:
+        if self._session.number:
+            self._note(status)
+
+    def _note(self, ending: str | None) -> None:
+        seconds = self._session.elapsed_s - self._session._previous_s
+        self._ledger.note_session(self._session.number, time.time(), seconds, ending)
+
+
+def _open(folder: RunFolder) -> SQLiteLedger:
+    try:
+        return SQLiteLedger.open(folder.ledger, create=True)
+    except LedgerError as error:
+        raise RunError(str(error)) from error
+
+
+def make_executor(
+    settings: SessionSettings, campaign: ResolvedCampaign, folder: RunFolder
+) -> Executor:
+    """Return the executor that the settings ask for; nothing is started yet."""
+    if settings.executor == "inline":
+        from heuresis.execution.inline import InlineExecutor
+
+        return InlineExecutor(plugins=campaign.plugins.loader)
+    from heuresis.execution.ray_pool import RayExecutor
+
+    return RayExecutor(
+        settings.ray_address,
+        namespace=f"heuresis-{_plain(folder.path)}",
+        plugins=campaign.plugins.loader,
+    )
+
+
+def _plain(path: Path) -> str:
+    return "".join(c if c.isalnum() or c == "-" else "-" for c in path.name)
