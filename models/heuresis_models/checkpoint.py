@@ -81,7 +81,7 @@ def save_model(folder: Path, model: Transformer, vocabulary: Vocabulary) -> None
     }
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     vocabulary.save(folder / VOCABULARY_FILE)
-    save_tensors(folder / WEIGHTS_FILE, model.state_dict(), {"format": "pt"})
+    save_tensors(folder / WEIGHTS_FILE, model.state_dict())
 
 
 def load_model(folder: Path) -> Checkpoint:
@@ -149,7 +149,8 @@ def save_tensors(
     save_file(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
         partial,
-        metadata=dict(metadata or {}),
+        # An empty table of contents is unreadable, so there is always one entry.
+        metadata={"format": "pt", **(metadata or {})},
     )
     # safetensors creates files that only their owner can read.
     partial.chmod(0o644)

@@ -45,7 +45,8 @@ A decoder-only transformer of the Llama shape that writes molecules as SMILES.
  {recipe.threads} thread(s), seed {recipe.seed} |
 | held-out loss | {final.heldout_loss_canonical:.4f} nats per token canonical,\
  {final.heldout_loss_randomized:.4f} randomised |
-| valid | {final.valid_share:.2%} of {recipe.evaluation_molecules:,} samples, temperature 1, no mask |
+| valid | {final.valid_share:.2%} of {recipe.evaluation_molecules:,} samples, temperature 1,\
+ no mask |
 | unique | {final.unique_share:.2%} of the valid |
 | novel | {novel} of the unique |
 """

@@ -110,6 +110,15 @@ class Recipe(_Section):
     """Held-out molecules for the loss, and samples for the validity."""
     checkpoint_minutes: float = Field(default=3.0, gt=0)
 
+    @model_validator(mode="after")
+    def _rows_fit(self) -> Self:
+        if self.optimization.row_length > self.model.max_tokens:
+            raise ValueError(
+                f"optimization.row_length {self.optimization.row_length} must not be above"
+                f" model.max_tokens {self.model.max_tokens}"
+            )
+        return self
+
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe.
@@ -130,9 +139,12 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A mistyped key also makes the right one missing; the typing error is the better message.
+        errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        first = errors[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
-        hint = did_you_mean(key.rpartition(".")[2], _known_keys())
+        unknown = first["type"] == "extra_forbidden"
+        hint = did_you_mean(key.rpartition(".")[2], _known_keys()) if unknown else ""
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise RecipeError(f"{path}: {key}: {first['msg']}{hint}{more}") from error
 

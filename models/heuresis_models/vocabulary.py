@@ -54,11 +54,11 @@ BRACKET_ATOMS: Final = (
 bracket atom is spelt: ``[13CH3]`` is ``[ 1 3 C H 3 ]``."""
 
 SPELLING: Final = ("[", "]", "@@", "@", "+", "si", "se", "as", "te")
-ELEMENTS: Final = (
+ELEMENTS: Final = (  # noqa: SIM905 - a list literal would take 100 lines
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
     "Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb "
     "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm"
-).split()  # noqa: SIM905 - a list literal would take 100 lines
+).split()
 
 _INSIDE_BRACKET = r"(?=[^\[\]]*\])"
 """True where the next bracket closes: ``Sn`` is tin inside brackets, S and n elsewhere."""

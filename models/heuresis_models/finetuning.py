@@ -1,0 +1,232 @@
+"""A policy: a copy of a pretrained model that goes on learning from what scored well.
+
+The rule is the simplest that works: a few gradient steps on the best molecules so far, each time
+written as another random SMILES. In a comparison at equal numbers of oracle calls it ended level
+with or ahead of reward-weighted likelihood losses, and it needs no reward scale.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from heuresis_models.checkpoint import (
+    WEIGHTS_FILE,
+    load_model,
+    load_tensors,
+    load_weights,
+    save_model,
+    save_tensors,
+    tensors_hash,
+)
+from heuresis_models.data import Batch, batch_of, pack, randomized
+from heuresis_models.errors import TokenError, WeightsError
+from heuresis_models.grammar import Form, Grammar
+from heuresis_models.molecules import canonical_smiles, sample_molecules
+from heuresis_models.optimizer import optimizer_tensors, restore_optimizers
+from heuresis_models.training import batch_loss, heldout_loss
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+_OPTIMIZER_FILE = "optimizer.safetensors"
+_STATE_FILE = "policy.json"
+_LONGEST_ROW = 128
+_HASH_LENGTH = 12
+
+
+class FineTuning(BaseModel):
+    """How a policy learns from examples; defaults are the measured ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    best: int = Field(default=64, gt=0)
+    """Learn from at most this many examples, the best ones."""
+    updates: int = Field(default=8, gt=0)
+    """Gradient steps of one learning step; matters more than the loss that is used."""
+    batch: int = Field(default=64, gt=0)
+    """Examples in one gradient step."""
+    learning_rate: float = Field(default=5e-4, gt=0)
+    """Of Adam."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    randomized_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of examples shown as a fresh random SMILES instead of the canonical one."""
+    guard_samples: int = Field(default=64, ge=0)
+    """Molecules drawn after learning to see whether the policy repeats itself; 0 switches off."""
+    guard_fresh_share: float = Field(default=0.5, ge=0, le=1)
+    """If fewer of them are new and distinct, the weights go half-way back to the prior."""
+
+
+@dataclass(frozen=True)
+class LearningOutcome:
+    """What one learning step did. Losses are nats per token of the examples' canonical SMILES."""
+
+    updates: int
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Policy:
+    """A model that learns, with everything needed to continue exactly.
+
+    Args:
+        folder: the prior, a model folder.
+
+    Raises:
+        WeightsError: the prior cannot be loaded.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._name = folder.resolve().name
+        self.model, self.vocabulary = load_model(folder)
+        self.grammar = Grammar(self.vocabulary)
+        self._prior = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self._prior_hash = tensors_hash(self._prior)
+        self._optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
+        self._row_length = min(_LONGEST_ROW, self.model.config.max_position_embeddings)
+        self.steps = 0
+
+    @property
+    def version(self) -> str:
+        """Prior, hash of the present weights, learning steps: equal versions write alike."""
+        weights = tensors_hash(self.model.state_dict()) if self.steps else self._prior_hash
+        return f"{self._name}@{weights[:_HASH_LENGTH]}+{self.steps}"
+
+    def learnable(self, smiles: str) -> bool:
+        """Say whether the vocabulary and the longest document allow a molecule."""
+        try:
+            length = len(self.grammar.document(smiles, Form.CANONICAL))
+        except TokenError:
+            return False
+        return length <= self._row_length
+
+    def learn(
+        self, molecules: Sequence[str], settings: FineTuning, rng: Generator
+    ) -> LearningOutcome:
+        """Take one learning step.
+
+        Args:
+            molecules: canonical SMILES, best first.
+            settings: how.
+            rng: source of the random SMILES and of the guard's samples.
+        """
+        usable = [smiles for smiles in molecules if self.learnable(smiles)]
+        best = usable[: settings.best]
+        metrics = {"examples": float(len(best)), "skipped": float(len(molecules) - len(usable))}
+        if not best:
+            return LearningOutcome(updates=0, metrics=metrics)
+        metrics["loss_before"] = self.loss(best)
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate
+        norms = [
+            self._update(self._examples(best, settings, rng), settings.clip_norm)
+            for _ in range(settings.updates)
+        ]
+        self.steps += 1
+        metrics["gradient_norm"] = sum(norms) / len(norms)
+        metrics |= self._guard(molecules, settings, rng)
+        metrics["loss_after"] = self.loss(best)
+        return LearningOutcome(updates=settings.updates, metrics=metrics)
+
+    def loss(self, molecules: Sequence[str]) -> float:
+        """Return the mean loss over the canonical SMILES of molecules, nats per token."""
+        return heldout_loss(self.model, self.grammar, molecules, Form.CANONICAL, self._row_length)
+
+    def _examples(self, best: Sequence[str], settings: FineTuning, rng: Generator) -> Batch:
+        # Never more copies of an example in a gradient step than one.
+        chosen = rng.permutation(len(best))[: settings.batch]
+        documents = []
+        for index in chosen:
+            document = self.grammar.document(best[index], Form.CANONICAL)
+            if rng.random() < settings.randomized_share:
+                text = randomized(best[index], rng)
+                try:
+                    other = self.grammar.document(text, Form.RANDOMIZED)
+                except TokenError:
+                    other = document
+                # A random SMILES can be a little longer than the canonical one.
+                document = other if len(other) <= self._row_length else document
+            documents.append(document)
+        return batch_of(
+            pack(documents, self._row_length), self._row_length, self.grammar.head_length
+        )
+
+    def _update(self, batch: Batch, clip_norm: float) -> float:
+        loss = batch_loss(self.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return float(norm)
+
+    def _guard(
+        self, known: Sequence[str], settings: FineTuning, rng: Generator
+    ) -> dict[str, float]:
+        """Draw a sample; if it mostly repeats itself or the examples, step back half-way.
+
+        Validity cannot serve as the alarm: it rises while a policy collapses.
+        """
+        if settings.guard_samples == 0:
+            return {}
+        drawn = sample_molecules(self.model, self.vocabulary, settings.guard_samples, rng)
+        canonical = canonical_smiles([self.grammar.text(item.tokens) for item in drawn])
+        valid = [smiles for smiles in canonical if smiles is not None]
+        fresh = len(set(valid).difference(known)) / max(1, len(valid))
+        collapsed = fresh < settings.guard_fresh_share
+        if collapsed:
+            self._halfway_back()
+        return {
+            "valid_share": len(valid) / settings.guard_samples,
+            "fresh_share": fresh,
+            "stepped_back": float(collapsed),
+        }
+
+    @torch.no_grad()
+    def _halfway_back(self) -> None:
+        for name, value in self.model.state_dict().items():
+            value.lerp_(self._prior[name], 0.5)
+        # The moments describe the surroundings of the weights that were left.
+        self._optimizer.state.clear()
+
+    def save(self, folder: Path) -> None:
+        """Write the policy as a model folder with optimiser state."""
+        save_model(folder, self.model, self.vocabulary)
+        tensors: dict[str, Tensor] = optimizer_tensors(self.model, [self._optimizer])
+        save_tensors(folder / _OPTIMIZER_FILE, tensors)
+        state = {"prior": self._name, "prior_sha256": self._prior_hash, "steps": self.steps}
+        (folder / _STATE_FILE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Continue from what `save` wrote, bit for bit.
+
+        Raises:
+            WeightsError: a file is missing or damaged, or the policy grew from another prior.
+        """
+        path = folder / _STATE_FILE
+        try:
+            state = _SavedState.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            raise WeightsError(f"{path} is missing or damaged: {error}") from error
+        if state.prior_sha256 != self._prior_hash:
+            raise WeightsError(
+                f"{folder} grew from the prior '{state.prior}' ({state.prior_sha256[:12]}), this"
+                f" campaign uses '{self._name}' ({self._prior_hash[:12]}); use the same prior"
+            )
+        optimizer = load_tensors(folder / _OPTIMIZER_FILE)
+        load_weights(self.model, folder / WEIGHTS_FILE)
+        restore_optimizers(self.model, [self._optimizer], optimizer)
+        self.steps = state.steps
+
+
+class _SavedState(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prior: str
+    prior_sha256: str
+    steps: int = Field(ge=0)
