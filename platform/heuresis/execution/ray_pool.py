@@ -1,10 +1,10 @@
 """Runs tasks in Ray actors, on this machine or on a cluster. The only file that imports Ray.
 
 One actor hosts one worker of one pool and does one task at a time. Tasks wait in the driver, first
-in first out per pool, and an actor is given at most two: the one it works on and the next, so that
-it never idles for a round trip. Ray restarts nothing and retries nothing here: when an actor dies,
-what it held settles as a `Failure`, a fresh actor takes its place (a proposer with the state it
-last saved), and the campaign's own policy decides what is worth trying again.
+in first out per pool, and an actor has at most two: the one it works on and the next. Ray restarts
+nothing and retries nothing here: when an actor dies, what it held settles as a `Failure`, a fresh
+actor takes its place (a proposer with the state it last saved), and the campaign's own policy
+decides what is worth trying again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import socket
-import threading
 import time
 from collections import Counter as PlainCounter
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,6 +43,7 @@ DEATHS_ALLOWED = 3
 """Actors of a pool that may die in a row, without one settled task between."""
 GRACE_S = 10.0
 """How much later than the worker's own time limit the driver loses patience."""
+_FAREWELL_S = 2.0
 _NODE_DIED = "node has died"
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 
@@ -78,6 +77,11 @@ class HeuresisWorker:
             return "", self._worker.run(_TASK.validate_json(task_json)).model_dump_json()
         except PoolError as error:
             return str(error), ""
+
+    def close(self) -> None:
+        """End the worker's processes in good order."""
+        if not self._complaint:
+            self._worker.close()
 
 
 class RayExecutor:
@@ -159,13 +163,13 @@ class RayExecutor:
             "logging_level": logging.INFO if self._worker_logs else logging.ERROR,
         }
         try:
-            with _own_signal_handlers():
+            with ray_settings.own_signal_handlers():
                 if self._address is None:
                     self._own_session(quiet)
                 else:
                     ray_settings.prepare_connection()
                     context = ray.init(address=self._address, **quiet)
-                    self.dashboard_url = _web_address(context.dashboard_url)
+                    self.dashboard_url = ray_settings.web_address(context.dashboard_url)
         except (OSError, RuntimeError, ValueError, RayError) as error:
             where = f"at '{self._address}'" if self._address else "on this machine"
             first_line = str(error).strip().partition("\n")[0]
@@ -179,6 +183,8 @@ class RayExecutor:
 
     def _own_session(self, quiet: dict[str, Any]) -> None:
         ray_settings.prepare_local_session()
+        # Ray has read this setting of ours already, when it was imported.
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
         context = ray.init(
             address="local",
             include_dashboard=self._dashboard,
@@ -193,7 +199,9 @@ class RayExecutor:
         if not ray_settings.session_asks_for_token():
             ray.shutdown()
             raise RuntimeError("Ray started without asking for a token, so it was stopped")
-        self.dashboard_url = _web_address(context.dashboard_url) if self._dashboard else None
+        self.dashboard_url = (
+            ray_settings.web_address(context.dashboard_url) if self._dashboard else None
+        )
 
     def _start_actor(self, pool: SlotPool, slot: Slot) -> None:
         slot.lives += 1
@@ -220,11 +228,16 @@ class RayExecutor:
     def close(self) -> None:
         """Kill our actors, and end the Ray session if it is our own. Safe to call twice."""
         if ray.is_initialized():
-            for pool in self._pools.values():
-                for slot in pool.slots:
-                    self._forget(slot)
+            slots = [slot for pool in self._pools.values() for slot in pool.slots]
+            idle = [slot.actor.close.remote() for slot in slots if slot.is_ready and not slot.calls]
+            if idle:
+                ray.wait(idle, num_returns=len(idle), timeout=_FAREWELL_S)
+            for slot in slots:
+                self._forget(slot)
             if self._owns_session:
                 ray.shutdown()
+                ray_settings.forget_local_session()
+                ray._private.ray_constants.ENABLE_RAY_CLUSTER = True
         self._owns_session = False
         self._pools.clear()
         self._slot_of.clear()
@@ -333,7 +346,7 @@ class RayExecutor:
     def _died(self, pool: SlotPool, slot: Slot, error: RayError | None) -> None:
         """Settle what a dead (or, without an error, hung) actor held, and start its successor."""
         calls, was_starting = list(slot.calls), slot.starting is not None
-        reason = "it gave no sign of life" if error is None else _reason(error)
+        reason = "it gave no sign of life" if error is None else ray_settings.why_it_died(error)
         self._forget(slot)
         for call in calls:
             failure = fate(
@@ -407,31 +420,3 @@ def _arrived(references: list[Any], timeout_s: float) -> list[Any]:
     if arrived and rest:
         arrived += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
     return list(arrived)
-
-
-def _reason(error: RayError) -> str:
-    """Return the line of Ray's page of explanation that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next((line for line in lines if "exit detail:" in line), None)
-    if told is not None:
-        return told.partition("exit detail:")[2].partition(" Some common causes")[0].strip()
-    return lines[-1] if lines else type(error).__name__
-
-
-def _web_address(dashboard_url: str | None) -> str | None:
-    return f"http://{dashboard_url}" if dashboard_url else None
-
-
-@contextlib.contextmanager
-def _own_signal_handlers() -> Iterator[None]:
-    """Keep the program's own handlers: Ray replaces that of SIGTERM by one that exits."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            if handler is not None:  # None: set by something other than Python
-                signal.signal(number, handler)

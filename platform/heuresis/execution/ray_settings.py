@@ -1,4 +1,4 @@
-"""What must be right before Ray starts: token, ports, memory, quiet. Does not import Ray.
+"""What must be right around Ray: token, addresses, memory, signals, quiet. Does not import it.
 
 Ray's defaults suit a cluster behind a firewall. A local session of Heuresis listens on loopback
 only, asks for a token, sends no usage statistics and takes little memory.
@@ -6,12 +6,15 @@ only, asks for a token, sends no usage statistics and takes little memory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
-import socket
+import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -20,6 +23,7 @@ OBJECT_STORE_BYTES = 200 * 2**20
 """Messages are a few kilobytes; Ray's own default is a third of the machine."""
 _SMALLEST_OBJECT_STORE_BYTES = 80 * 2**20
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a kernel interface, nothing is written here
+_LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
@@ -37,8 +41,17 @@ def prepare_local_session() -> None:
     # Ray reads the mode once, when it is imported. Only for a local session without a stated mode
     # does it read it again, and then it chooses the token; `session_asks_for_token` checks that.
     os.environ.pop("RAY_AUTH_MODE", None)
+    # Ray's switch for desktops whose firewall asks questions: all of it listens on loopback only.
+    os.environ[_LOOPBACK_SWITCH] = "0"
+    # When an actor ends, Ray would kill the guardian of its oracle before that has cleaned up.
+    os.environ["RAY_kill_child_processes_on_worker_exit"] = "false"  # noqa: SIM112 - Ray's name
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         _ensure_token_file()
+
+
+def forget_local_session() -> None:
+    """Take back what would keep this process from joining a cluster later."""
+    os.environ.pop(_LOOPBACK_SWITCH, None)
 
 
 def prepare_connection() -> None:
@@ -63,13 +76,20 @@ def _ensure_token_file() -> None:
             path.chmod(0o600)  # Ray itself writes it readable by all
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        new = _new_token_file(path.parent)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(new)  # whole or not at all, and never over somebody's token
+        new.unlink()
     except (OSError, RuntimeError):
         # The home folder is missing or read-only: a token of this session's own.
-        handle, name = tempfile.mkstemp(prefix="heuresis-ray-token-")
-        os.environ["RAY_AUTH_TOKEN_PATH"] = name
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(_new_token_file(None))
+
+
+def _new_token_file(folder: Path | None) -> Path:
+    handle, name = tempfile.mkstemp(prefix="heuresis-ray-token-", dir=folder)
     with os.fdopen(handle, "w") as file:
         file.write(secrets.token_hex(32))
+    return Path(name)
 
 
 def token_advice() -> str:
@@ -99,12 +119,30 @@ def session_folder() -> str | None:
     return str(default.with_name(f"ray-{os.getuid()}"))
 
 
-def port_is_free(port: int) -> bool:
-    """Tell whether a server could listen on a loopback port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+def why_it_died(error: Exception) -> str:
+    """Return the line of Ray's page of explanation that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = next((line for line in lines if "exit detail:" in line), None)
+    if told is not None:
+        return told.partition("exit detail:")[2].partition(" Some common causes")[0].strip()
+    return lines[-1] if lines else type(error).__name__
+
+
+def web_address(dashboard_url: str | None) -> str | None:
+    """Return the full address of a dashboard that Ray names by host and port."""
+    return f"http://{dashboard_url}" if dashboard_url else None
+
+
+@contextlib.contextmanager
+def own_signal_handlers() -> Iterator[None]:
+    """Keep the program's own handlers: Ray replaces that of SIGTERM by one that exits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            if handler is not None:  # None: set by something other than Python
+                signal.signal(number, handler)

@@ -19,7 +19,12 @@ from heuresis.records import Failure, FailureCause
 from heuresis.tasks import EvaluateResult, EvaluateTask, PoolSpec, Task
 
 TASKS_PER_ACTOR = 2
-"""One to work on, and the next one at hand: an actor never idles for a round trip."""
+"""One to work on, and the next one at hand: an actor never idles for a round trip.
+
+Only where the plug-in runs in a child process. A plug-in that takes its actor with it can also
+take the answer to the task before, still on its way; those get one task at a time, so that a death
+is never blamed on another task.
+"""
 
 
 @dataclass(eq=False)
@@ -64,6 +69,7 @@ class SlotPool:
         self.deaths = 0
         """Actors that died since the last task was done."""
         self.broken: PoolError | None = None
+        self._calls_per_slot = TASKS_PER_ACTOR if spec.isolated else 1
 
     def assignments(self) -> Iterator[tuple[Slot, Task, float]]:
         """Take waiting tasks, oldest first, each for the ready actor that has least to do.
@@ -73,7 +79,7 @@ class SlotPool:
         while self.waiting:
             ready = (slot for slot in self.slots if slot.is_ready)
             slot = min(ready, key=lambda slot: len(slot.calls), default=None)
-            if slot is None or len(slot.calls) >= TASKS_PER_ACTOR:
+            if slot is None or len(slot.calls) >= self._calls_per_slot:
                 return
             yield slot, *self.waiting.popleft()
 
