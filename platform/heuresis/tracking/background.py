@@ -32,7 +32,7 @@ class Sink(Protocol):
 
     name: str
 
-    def open(self) -> None:
+    def open(self, view: CampaignView) -> None:
         """Connect and make ready; called before each batch, so it returns at once when done."""
         ...
 
@@ -44,7 +44,7 @@ class Sink(Protocol):
         """Rewrite what is not a curve: tables, files."""
         ...
 
-    def close(self, status: str) -> None:
+    def close(self, view: CampaignView, status: str) -> None:
         """Close the run: finished, interrupted, paused or failed."""
         ...
 
@@ -207,7 +207,7 @@ class BackgroundTracker:
 
     def _attempt(self, ending: str | None, *, refresh: bool) -> bool:
         try:
-            self._sink.open()
+            self._sink.open(self._sampler.view)
             self._opened = True
             while self._pending:
                 batch = [self._pending[i] for i in range(min(BATCH_POINTS, len(self._pending)))]
@@ -217,7 +217,7 @@ class BackgroundTracker:
             if refresh:
                 self._sink.refresh(self._sampler.view)
             if ending is not None:
-                self._sink.close(ending)
+                self._sink.close(self._sampler.view, ending)
                 self._closed = True
         except Exception as error:  # tracking must never end a campaign
             self._failed_attempts += 1

@@ -119,7 +119,9 @@ def ui_url(server: str, experiment_id: str, run_id: str, *, page: str = "") -> s
         server: ``http://host:port``.
         experiment_id: id of the run's experiment.
         run_id: id of the run.
-        page: empty for the overview; ``model-metrics`` or ``artifacts`` for these tabs.
+        page: empty for the overview; ``model-metrics``, ``artifacts`` or
+            ``artifacts/ranked_candidates.json`` for what it says.
     """
     address = f"{server.rstrip('/')}/#/experiments/{quote(experiment_id)}/runs/{quote(run_id)}"
-    return f"{address}/{page}" if page else address
+    # Without the query the page may open in the view for chat applications.
+    return f"{address}{f'/{page}' if page else ''}?workflowType=machine_learning"

@@ -7,6 +7,7 @@ already are not written twice, so `BackgroundTracker.publish` may be repeated at
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import tempfile
@@ -22,7 +23,13 @@ from heuresis.report.projections import CampaignView
 from heuresis.search.objective import Objective
 from heuresis.tracking.background import BackgroundTracker
 from heuresis.tracking.mlflow_server import artifact_location, store_folder
-from heuresis.tracking.projection import Point, parameters, ranked_table
+from heuresis.tracking.projection import (
+    DIVERSITY,
+    IN_EVERY_SAMPLE,
+    Point,
+    parameters,
+    ranked_table,
+)
 
 TABLE_FILE = "ranked_candidates.json"
 PICTURE_FOLDER = "table_images/ranked_candidates"
@@ -148,14 +155,14 @@ class MLflowSink:
 
     # -- Sink ------------------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, view: CampaignView) -> None:
         """Import mlflow, create the schema of a new store, create the run or find it again."""
         if self._ready:
             return
         if self._client is None:
             self._client = _client(self._settings.tracking_uri)
         if self.run_id is None and not self._continue_run():
-            self._create_run()
+            self._create_run(view)
         if self._published < 0:
             self._log_parameters()
         self._ready = True
@@ -190,7 +197,7 @@ class MLflowSink:
             self.write(
                 [
                     Point(
-                        key="top100_diversity",
+                        key=DIVERSITY,
                         value=value,
                         step=view.evaluations,
                         timestamp_ms=int(view.last_at * 1000),
@@ -198,9 +205,13 @@ class MLflowSink:
                 ]
             )
 
-    def close(self, status: str) -> None:
+    def close(self, view: CampaignView, status: str) -> None:
         """Close the run; what resumes it sets it running again."""
-        self._client.set_terminated(self.run_id, status=RUN_STATUS.get(status, "FAILED"))
+        self._client.set_terminated(
+            self.run_id,
+            status=RUN_STATUS.get(status, "FAILED"),
+            end_time=_milliseconds(view.last_at),
+        )
 
     # -- runs ------------------------------------------------------------------------------------
 
@@ -219,20 +230,26 @@ class MLflowSink:
         if run.info.lifecycle_stage != "active":
             return False
         self._client.update_run(wanted, status="RUNNING")
-        history = self._client.get_metric_history(wanted, "proposed")  # part of every sample
+        history = self._client.get_metric_history(wanted, IN_EVERY_SAMPLE)
         self._published = max((metric.step for metric in history), default=-1)
         self._opened_run(wanted, run.info.experiment_id)
         return True
 
-    def _create_run(self) -> None:
+    def _create_run(self, view: CampaignView) -> None:
         settings = self._settings
         experiment_id = self._experiment()
-        tags = {"mlflow.source.name": "heuresis", "mlflow.source.type": "LOCAL", **settings.tags}
+        tags = {
+            "mlflow.source.name": "heuresis",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.user": _user(),
+            **settings.tags,
+        }
         if settings.description:
             tags["mlflow.note.content"] = settings.description
         run = self._client.create_run(
             experiment_id,
             run_name=settings.run_name,
+            start_time=_milliseconds(view.started_at),
             tags={key: value[:_TAG_CHARACTERS_MAX] for key, value in tags.items()},
         )
         self._opened_run(run.info.run_id, experiment_id)
@@ -336,3 +353,14 @@ def _client(tracking_uri: str) -> Any:
     for name in ("alembic", "mlflow.store", "mlflow.tracking"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=tracking_uri)
+
+
+def _milliseconds(time_s: float | None) -> int | None:
+    return None if time_s is None else int(time_s * 1000)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for this user
+        return "unknown"

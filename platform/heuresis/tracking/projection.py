@@ -14,6 +14,8 @@ from heuresis.records import Measurement
 from heuresis.report.projections import CampaignView
 from heuresis.search.objective import Objective
 
+DIVERSITY = "best/top100_diversity"
+IN_EVERY_SAMPLE = "candidates/proposed"
 POINTS_PER_CURVE = 400
 """Curves are sampled at every evaluation at first, then at every 1/400 of what there is: a
 campaign of 100,000 evaluations writes about 2,600 points per curve."""
@@ -44,22 +46,23 @@ def metrics(view: CampaignView, workers: Mapping[str, int]) -> dict[str, float]:
         view: the campaign so far.
         workers: oracle → number of workers, for the busy share of its slots.
     """
+    # The page shows one section per prefix, in alphabetical order: what matters most comes first.
     found: dict[str, float | None] = {
-        "best_score": view.best_score,
-        "top10_mean": view.top10_mean if view.completed >= 10 else None,
-        "valid_share": view.valid_share,
-        "duplicate_share": view.duplicate_share,
-        "completed": view.completed,
-        "proposed": view.proposed,
-        "failures": view.failure_count,
-        "running_s": view.running_s,
+        "best/score": view.best_score,
+        "best/top10_mean": view.top10_mean if view.completed >= 10 else None,
+        "candidates/proposed": view.proposed,
+        "candidates/completed": view.completed,
+        "candidates/valid_share": view.valid_share,
+        "candidates/duplicate_share": view.duplicate_share,
+        "failures/all": view.failure_count,
+        "time/running_s": view.running_s,
     }
     for oracle, stage in view.stages.items():
-        found[f"evaluated/{oracle}"] = stage.evaluated
-        found[f"seconds/{oracle}"] = stage.busy_s
-        found[f"busy_share/{oracle}"] = view.busy_share(oracle, workers.get(oracle, 0))
+        found[f"oracles/{oracle}.evaluated"] = stage.evaluated
+        found[f"oracles/{oracle}.busy_share"] = view.busy_share(oracle, workers.get(oracle, 0))
+        found[f"time/{oracle}_s"] = stage.busy_s
     for proposer, seconds in view.proposer_busy_s.items():
-        found[f"seconds/{proposer}"] = seconds
+        found[f"time/{proposer}_s"] = seconds
     for pool, causes in view.failures.items():
         found[f"failures/{pool}"] = causes.total()
     return {

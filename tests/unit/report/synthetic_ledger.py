@@ -56,8 +56,8 @@ SCAFFOLDS = (
     "N#Cc1cc({a})cc(-c2ccc({b})cc2)c1",
 )
 PARTS = (
-    "C", "CC", "C(C)C", "OC", "F", "C(F)(F)F", "C#N", "CO", "N(C)C", "OCC", "c2ccccc2", "c2ccncc2",
-    "C2CC2", "C(=O)OC", "CCO", "S(=O)(=O)C", "c2ccco2", "c2cccs2", "C=C", "CCC", "OC(F)F",
+    "C", "CC", "C(C)C", "OC", "F", "C(F)(F)F", "C#N", "CO", "N(C)C", "OCC", "c9ccccc9", "c9ccncc9",
+    "C9CC9", "C(=O)OC", "CCO", "S(=O)(=O)C", "c9ccco9", "c9cccs9", "C=C", "CCC", "OC(F)F",
 )  # fmt: skip
 START_s = 1_750_000_000.0
 
