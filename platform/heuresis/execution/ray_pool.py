@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
 import time
 from collections import Counter as PlainCounter
 from collections import deque
@@ -21,19 +20,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import ray
-from pydantic import TypeAdapter
 from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from heuresis.errors import PoolError, UserError
 from heuresis.execution import ray_settings
+from heuresis.execution.actor import HeuresisWorker
 from heuresis.execution.bookkeeping import PoolUse, check_pools, settlement
-from heuresis.execution.isolation import (
-    START_LIMIT_S,
-    IsolatedWorker,
-    open_worker,
-    thread_environment,
-)
+from heuresis.execution.isolation import START_LIMIT_S
 from heuresis.execution.slots import Call, Slot, SlotPool, fate, report_of
 from heuresis.execution.worker import INSTALLED_PLUGINS, Report, check_task
 from heuresis.records import Failure
@@ -45,43 +39,6 @@ GRACE_S = 10.0
 """How much later than the worker's own time limit the driver loses patience."""
 _FAREWELL_S = 2.0
 _NODE_DIED = "node has died"
-_TASK: TypeAdapter[Task] = TypeAdapter(Task)
-
-
-class HeuresisWorker:
-    """The actor: hosts one worker in a process of Ray's. It answers in texts, never exceptions."""
-
-    def __init__(self, pool_json: str, name: str, plugins: str) -> None:
-        self._name = name
-        self._complaint = ""
-        pool = PoolSpec.model_validate_json(pool_json)
-        # Before any numerical library is imported: they read these once.
-        os.environ.update(thread_environment(pool.threads))
-        try:
-            self._worker = open_worker(pool, plugins)
-            if isinstance(self._worker, IsolatedWorker):
-                self._worker.wait_until_ready()
-        except PoolError as error:
-            self._complaint = str(error)
-
-    def __repr__(self) -> str:
-        return self._name
-
-    def ready(self) -> tuple[str, str]:
-        """Return why the plug-in cannot start (empty: it can) and the host."""
-        return self._complaint, socket.gethostname()
-
-    def run(self, task_json: str) -> tuple[str, str]:
-        """Run a task; return why the plug-in cannot start any more (empty: it can), the report."""
-        try:
-            return "", self._worker.run(_TASK.validate_json(task_json)).model_dump_json()
-        except PoolError as error:
-            return str(error), ""
-
-    def close(self) -> None:
-        """End the worker's processes in good order."""
-        if not self._complaint:
-            self._worker.close()
 
 
 class RayExecutor:
