@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from numpy.random import Generator
-from pydantic import BaseModel, ConfigDict
 
 from heuresis.events import Entry, Event
+from heuresis.plugin import PluginConfig
 from heuresis.records import (
     Candidate,
     LearningReport,
@@ -25,12 +25,6 @@ from heuresis.records import (
     ScoredCandidate,
 )
 from heuresis.tasks import PoolSpec, Settlement, Task
-
-
-class PluginConfig(BaseModel):
-    """Base of every plug-in's nested ``Config``: strict, immutable, keyword-only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DesignSpace(Protocol):

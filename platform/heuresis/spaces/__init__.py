@@ -1,1 +1,1 @@
-"""spaces"""
+"""Design spaces: what candidates are. One kind, one module."""
