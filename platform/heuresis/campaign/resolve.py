@@ -200,10 +200,9 @@ class _Resolver:
             self._complain((*at, "kind"), str(error))
             return None, None
         settings = section.params
-        if "threads" in found.Config.model_fields and isinstance(
-            section, OracleSection | ProposerSection
-        ):
-            settings["threads"] = section.threads  # the platform and the plug-in mean the same
+        # A key that the platform and the plug-in both know means the same to both.
+        shared = set(section.own_keys()) & set(found.Config.model_fields)
+        settings.update({k: v for k in shared if (v := getattr(section, k)) is not None})
         try:
             return found, found.Config.model_validate_json(json.dumps(settings), strict=True)
         except ValidationError as error:
