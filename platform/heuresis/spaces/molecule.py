@@ -28,7 +28,7 @@ class MoleculeSpace:
     Reason codes of refusals: ``empty``, ``too_long``, ``syntax``, ``valence``, ``kekulize``,
     ``element``, ``radical``, ``isotope``, ``multiple_fragments``, ``charge``, ``size``,
     ``weight``, ``rings``, ``ring_size``, ``rotatable_bonds``, ``alert:CATALOGUE``,
-    ``forbidden:NAME``, ``missing:NAME``, ``canonical``.
+    ``alert:own:NAME``, ``missing:NAME``, ``canonical``.
     """
 
     kind: ClassVar[str] = "molecule"
@@ -148,6 +148,8 @@ class MoleculeSpace:
 
     def _check_atoms(self, molecule: Mol) -> None:
         for atom in molecule.GetAtoms():
+            if atom.GetAtomicNum() == 0:
+                raise InvalidCandidate("element", "'*' leaves an atom open; name every element")
             if atom.GetAtomicNum() not in self._elements:
                 raise InvalidCandidate("element", f"element {atom.GetSymbol()} is not allowed")
             if atom.GetNumRadicalElectrons():
@@ -217,7 +219,7 @@ class MoleculeSpace:
                 raise InvalidCandidate(f"missing:{name}", f"the required pattern {name} is missing")
         for name, pattern in self._forbidden.items():
             if molecule.HasSubstructMatch(pattern):
-                raise InvalidCandidate(f"forbidden:{name}", f"the forbidden pattern {name} occurs")
+                raise InvalidCandidate(f"alert:own:{name}", f"the forbidden pattern {name} occurs")
         for name, catalogue in self._alerts.items():
             match = catalogue.GetFirstMatch(molecule)
             if match is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from heuresis.errors import did_you_mean
 from heuresis.plugin import PluginConfig
@@ -37,8 +37,11 @@ def _known_alerts(names: tuple[str, ...]) -> tuple[str, ...]:
     known = alert_catalogues()
     for name in names:
         if name not in known:
+            # The catalogues differ in upper and lower case; a typing error should not have to.
+            by_upper = {one.upper(): one for one in known}
+            close = by_upper.get(name.upper(), name)
             raise ValueError(
-                f"unknown alert catalogue '{name}'{did_you_mean(name, known)};"
+                f"unknown alert catalogue '{name}'{did_you_mean(close, known)};"
                 f" known: {', '.join(known)}"
             )
     return names
@@ -66,7 +69,7 @@ class MoleculeRules(PluginConfig):
         ORGANIC_ELEMENTS, description="allowed elements; hydrogen is always allowed"
     )
     heavy_atoms: tuple[Count, Count] = Field((1, 80), description="number of non-hydrogen atoms")
-    molecular_weight_Da: tuple[float, float] | None = None
+    molecular_weight_Da: tuple[FiniteFloat, FiniteFloat] | None = None
     rings: tuple[Count, Count] | None = Field(None, description="number of rings (smallest set)")
     ring_size: tuple[Count, Count] | None = Field(None, description="atoms in every ring")
     rotatable_bonds: tuple[Count, Count] | None = None
@@ -96,6 +99,15 @@ class MoleculeRules(PluginConfig):
                 )
         if self.heavy_atoms[1] == 0:
             raise ValueError("impossible constraint: heavy_atoms allows no atom at all")
+        if self.molecular_weight_Da is not None and self.molecular_weight_Da[1] <= 0:
+            raise ValueError("impossible constraint: molecular_weight_Da allows no positive weight")
+        if self.rings is not None and self.rings[0] > 0 and self.ring_size is not None:
+            smallest_ring = 3
+            if self.ring_size[1] < smallest_ring:
+                raise ValueError(
+                    "impossible constraint: rings are required, but ring_size allows none"
+                    f" ({self.ring_size[1]} atoms at most; the smallest ring has {smallest_ring})"
+                )
         if not set(self.elements) - {"H"}:
             raise ValueError("impossible constraint: a molecule needs an element besides H")
         both = set(self.forbid_smarts.values()) & set(self.require_smarts.values())
