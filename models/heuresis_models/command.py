@@ -1,6 +1,6 @@
 """``heuresis train``: from a recipe and a data file to a model folder, in one command.
 
-Also runs alone: ``python -m heuresis_models.command RECIPE.yaml --data FILE``.
+Also runs alone: ``python -m heuresis_models.command RECIPE --data FILE``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from rich.progress import (
 from heuresis.errors import UserError
 from heuresis_models.errors import DataError, RecipeError
 
-_REPORT_EVERY_S = 5.0
+_LINE_EVERY_S = 60.0
+"""Between lines of progress where there is no terminal to draw a bar on."""
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Training recipe (YAML).")],
+    recipe: Annotated[
+        str, typer.Argument(help="Recipe file (YAML), or the name of a shipped one.")
+    ],
     data: Annotated[
         Path | None, typer.Option(help="SMILES file (.smi, .smi.gz); overrides the recipe.")
     ] = None,
@@ -43,22 +46,23 @@ def train(
     from heuresis_models.data import read_molecules, split
     from heuresis_models.memory import keep_freed_memory
     from heuresis_models.model_card import card
-    from heuresis_models.recipe import load_recipe
+    from heuresis_models.recipe import load_recipe, recipe_file
     from heuresis_models.training import Trainer
     from heuresis_models.vocabulary import Vocabulary
 
     keep_freed_memory()
-    plan = load_recipe(recipe)
+    path = recipe_file(recipe)
+    plan = load_recipe(path)
     if max_minutes is not None:
         shorter = plan.optimization.model_copy(update={"max_minutes": max_minutes})
         plan = plan.model_copy(update={"optimization": shorter})
-    source = data or (recipe.parent / plan.data.file if plan.data.file else None)
+    source = data or (path.parent / plan.data.file if plan.data.file else None)
     if source is None:
         raise RecipeError(f"{recipe} names no data file; give one with --data FILE.smi[.gz]")
     folder = output or Path(plan.name)
     console = Console(stderr=True)
-    console.print(f"reading [bold]{source}[/bold]")
-    corpus = read_molecules(source)
+    with console.status("reading molecules") as status:
+        corpus = read_molecules(source, lambda lines: status.update(f"reading: {lines:,} lines"))
     if plan.data.sha256 is not None and corpus.sha256 != plan.data.sha256:
         raise DataError(
             f"{source} has SHA-256 {corpus.sha256[:16]}…, the recipe expects"
@@ -92,7 +96,11 @@ def train(
             f" from, {len(heldout):,} held out"
             + (f", continuing at step {trainer.state.steps:,}" if trainer.resumed else "")
         )
-        final = trainer.run()
+        try:
+            final = trainer.run()
+        except KeyboardInterrupt:
+            console.print("stopped; the same command continues from the last checkpoint")
+            raise typer.Exit(130) from None
     save_model(folder, trainer.model, trainer.vocabulary)
     (folder / "MODEL_CARD.md").write_text(
         card(
@@ -134,12 +142,10 @@ class _View:
                 f" {metrics.elapsed_s / 60:5.1f} min  {rate / 1e3:.1f}k tokens/s  held-out loss"
                 f" {metrics.heldout_loss_canonical:.3f} canonical,"
                 f" {metrics.heldout_loss_randomized:.3f} randomized;"
-                f" valid {metrics.valid_share:.1%}, unique {metrics.unique_share:.1%}"
+                f" valid {metrics.valid_share:.1%}, unique {metrics.unique_share:.1%}",
+                soft_wrap=True,
             )
-        elif (
-            not self._console.is_terminal
-            and metrics.elapsed_s - self._last_s > 12 * _REPORT_EVERY_S
-        ):
+        elif not self._console.is_terminal and metrics.elapsed_s - self._last_s > _LINE_EVERY_S:
             self._last_s = metrics.elapsed_s
             self._console.print(
                 f"{metrics.progress:6.1%}  step {metrics.steps:,}  loss {metrics.training_loss:.3f}"

@@ -12,6 +12,8 @@ from heuresis.errors import did_you_mean
 from heuresis_models.errors import RecipeError
 from heuresis_models.transformer import TransformerConfig
 
+SHIPPED_RECIPES = Path(__file__).parent / "recipes"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,6 +120,25 @@ class Recipe(_Section):
                 f" model.max_tokens {self.model.max_tokens}"
             )
         return self
+
+
+def recipe_file(name_or_path: str) -> Path:
+    """Return the file of a shipped recipe or of a path.
+
+    Raises:
+        RecipeError: neither; lists the shipped names.
+    """
+    shipped = SHIPPED_RECIPES / f"{name_or_path}.yaml"
+    path = Path(name_or_path).expanduser()
+    if not path.exists() and shipped.is_file():
+        return shipped
+    if path.is_file():
+        return path
+    names = sorted(file.stem for file in SHIPPED_RECIPES.glob("*.yaml"))
+    raise RecipeError(
+        f"no recipe '{name_or_path}'{did_you_mean(name_or_path, names)}; expected a YAML file or"
+        f" a shipped recipe ({', '.join(names)})"
+    )
 
 
 def load_recipe(path: Path) -> Recipe:
