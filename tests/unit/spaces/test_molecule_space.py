@@ -85,7 +85,7 @@ def test_refusals_have_a_reason(text: str, reason: str) -> None:
         ({"charges": "refuse"}, "CC(=O)[O-]", "charge"),
         ({"alerts": ("PAINS",)}, "O=C1C=CC(=O)C=C1", "alert:PAINS"),
         ({"alerts": ("BRENK",)}, "CC(=O)Cl", "alert:BRENK"),
-        ({"forbid_smarts": {"acid": "C(=O)[OX2H]"}}, "CC(=O)O", "forbidden:acid"),
+        ({"forbid_smarts": {"acid": "C(=O)[OX2H]"}}, "CC(=O)O", "alert:own:acid"),
         ({"require_smarts": {"ring": "[R]"}}, "CCO", "missing:ring"),
     ],
 )
@@ -107,6 +107,10 @@ def test_rules_that_transform() -> None:
         ({"elements": ("C", "Xx")}, "'Xx' is no chemical element"),
         ({"elements": ("H",)}, "needs an element besides H"),
         ({"alerts": ("PAIN",)}, "did you mean 'PAINS'"),
+        ({"alerts": ("brenk",)}, "did you mean 'BRENK'"),
+        ({"molecular_weight_Da": (-5, 0)}, "no positive weight"),
+        ({"molecular_weight_Da": (0, float("nan"))}, "finite number"),
+        ({"rings": (1, 3), "ring_size": (0, 2)}, "rings are required, but ring_size allows none"),
         ({"forbid_smarts": {"bad": "C(("}}, "'bad: C\\(\\(' is not a readable SMARTS"),
         ({"heavy_atom": (1, 2)}, "Extra inputs are not permitted"),
         (
