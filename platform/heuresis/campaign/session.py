@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 from heuresis.campaign.build import build_plan, versions
 from heuresis.campaign.interruption import Interruption
+from heuresis.campaign.reporting import metered_oracles, write_campaign_report
 from heuresis.campaign.resolve import ResolvedCampaign, budget_document
 from heuresis.campaign.run_folder import RunFolder, RunLock, resolved_yaml
 from heuresis.campaign.tracking import mlflow_tracker
@@ -156,8 +157,17 @@ class Session:
         finally:
             interruption.ending()
             self.executor.close()
+            if status != "failed":
+                self._report(status)
             for tracker in trackers:
                 tracker.finish(status)
+
+    def _report(self, status: str) -> None:
+        """Write the report; a run is not lost because its picture cannot be drawn."""
+        try:
+            write_campaign_report(self.campaign, self.folder, status=status)
+        except HeuresisError as error:
+            self._say(str(error))
 
     def _require_same(self, past: Sequence[Entry]) -> None:
         started = past[0].event if past else None
@@ -247,6 +257,7 @@ class Session:
             ray_dashboard=getattr(self.executor, "dashboard_url", None),
             tracking_uri=self.settings.tracking_uri,
             budget=budget_document(self.budget),
+            metered=metered_oracles(self.campaign),
             process=getpid(),
             host=socket.gethostname(),
         )

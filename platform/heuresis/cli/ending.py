@@ -20,15 +20,9 @@ SHOWN = 10
 
 def fold(session: Session) -> CampaignView:
     """Read the run's whole ledger once more: what is shown is what is stored."""
-    from heuresis.campaign.run_folder import open_ledger
-    from heuresis.report.projections import CampaignView
+    from heuresis.campaign.reporting import metered_oracles, read_view
 
-    ledger = open_ledger(session.folder)
-    try:
-        metered = [o.name for o in session.plan.oracles if o.metered] or None
-        return CampaignView(metered=metered).apply_all(ledger.read())
-    finally:
-        ledger.close()
+    return read_view(session.folder, metered=metered_oracles(session.campaign))
 
 
 def ending_document(session: Session, end: RunEnd) -> dict[str, Any]:

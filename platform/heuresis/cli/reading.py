@@ -72,13 +72,16 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: report.html in the run folder.")
     ] = None,
+    control: Annotated[
+        str | None, typer.Option(metavar="RUN", help="A run of the control arm, for the chart.")
+    ] = None,
 ) -> None:
     """Write the run's report: one HTML file that needs nothing else."""
-    from heuresis.campaign.reporting import write_report
+    from heuresis.campaign.reporting import report_run
     from heuresis.campaign.run_folder import find_run
 
-    folder = find_run(run)
-    note(str(write_report(folder, output=output)))
+    arm = find_run(control) if control is not None else None
+    typer.echo(str(report_run(find_run(run), output=output, control=arm)))
 
 
 def publish(
@@ -165,9 +168,9 @@ def _entries(folder: RunFolder) -> list[Entry]:
 
 
 def _view(folder: RunFolder, keep: int = 100) -> CampaignView:
-    from heuresis.report.projections import CampaignView
+    from heuresis.campaign.reporting import read_view
 
-    return CampaignView(keep=keep).apply_all(_entries(folder))
+    return read_view(folder, keep=keep, metered=folder.read_facts().get("metered"))
 
 
 def _objective(folder: RunFolder) -> Objective:
