@@ -34,7 +34,7 @@ class DesignSpace(Protocol):
     """
 
     kind: ClassVar[str]
-    Config: ClassVar[type[PluginConfig]]
+    Config: ClassVar[Any]  # a subclass of PluginConfig; Any, for class attributes are invariant
 
     def canonical(self, text: str) -> str:
         """Return the canonical text.
@@ -52,7 +52,7 @@ class DesignSpace(Protocol):
 class Proposer(Protocol):
     """Makes candidate texts. A class is built as ``Proposer(config, space)``."""
 
-    Config: ClassVar[type[PluginConfig]]
+    Config: ClassVar[Any]  # a subclass of PluginConfig; Any, for class attributes are invariant
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
         """Return up to ``count`` texts; invalid ones are allowed and counted, never hidden."""
@@ -79,7 +79,7 @@ class Trainable(Protocol):
 class Oracle(Protocol):
     """Measures named properties. A class is built as ``Oracle(config)``."""
 
-    Config: ClassVar[type[PluginConfig]]
+    Config: ClassVar[Any]  # a subclass of PluginConfig; Any, for class attributes are invariant
 
     @classmethod
     def declare(cls, config: Any) -> OracleDeclaration:

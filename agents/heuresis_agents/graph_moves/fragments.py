@@ -5,7 +5,8 @@ from __future__ import annotations
 SUBSTITUENTS = (
     "C", "CC", "C(C)C", "O", "OC", "N", "NC", "N(C)C", "F", "Cl", "C#N", "C(F)(F)F", "C=O",
     "C(=O)O", "C(=O)N", "C(=O)NC", "C(=O)OC", "NC(C)=O", "S(C)(=O)=O", "S(N)(=O)=O", "OC(F)(F)F",
-    "C=C", "C#C", "c1ccccc1", "c1ccncc1", "c1cccnc1", "c1ccsc1", "c1ccoc1", "N1C=CC=C1", "c1cn[nH]c1",
+    "C=C", "C#C", "c1ccccc1", "c1ccncc1", "c1cccnc1", "c1ccsc1", "c1ccoc1", "N1C=CC=C1",
+    "c1cn[nH]c1",
     "c1nccs1", "c1ncco1", "C1CC1", "C1CCC1", "C1CCCC1", "C1CCCCC1", "N1CCCC1", "N1CCCCC1",
     "N1CCOCC1", "N1CCN(C)CC1", "C1CCOCC1", "c1ccc2[nH]ccc2c1", "c1ccc2ncccc2c1", "c1ccc2occc2c1",
 )  # fmt: skip
