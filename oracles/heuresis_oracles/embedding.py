@@ -92,7 +92,7 @@ def require_mmff94(molecule: Mol) -> None:
         raise OracleSetupError(
             "MMFF94 has no parameters for an atom of this molecule (elements"
             f" {', '.join(elements)}); it covers closed-shell organic molecules of H, C, N, O, F,"
-            " Si, P, S, Cl, Br, I"
+            " Si, P, S, Cl, Br, I (the xtb oracle can do without: starting_geometry: ETKDG)"
         )
 
 

@@ -7,15 +7,13 @@ Stahn, Spicher, Grimme, J. Chem. Theory Comput. 17, 4250 (2021); code: tblite, A
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from heuresis.errors import CalculationError, OracleSetupError
+from heuresis.errors import CalculationError, did_you_mean
 from heuresis.ports import PluginConfig
 from heuresis.randomness import derived_seed
 from heuresis.records import (
@@ -28,18 +26,61 @@ from heuresis.records import (
     OutputDeclaration,
 )
 from heuresis_oracles.connectivity import require_same_connectivity
+from heuresis_oracles.electronic import (
+    ElectronicState,
+    electronic_state,
+    ground_state_properties,
+    require_elements,
+    scf_failure,
+    vertical_ionisation_eV,
+)
 from heuresis_oracles.embedding import embed, positions_angstrom
-from heuresis_oracles.molecules import parse_single_molecule, unpaired_electrons
+from heuresis_oracles.molecules import parse_single_molecule
 from heuresis_oracles.outcomes import evaluate_each, version_with
 from heuresis_oracles.threads import limit_native_threads
-from heuresis_oracles.units import ELEMENTARY_CHARGE_ANGSTROM_TO_DEBYE, HARTREE_TO_EV
 
 if TYPE_CHECKING:
     from ase import Atoms
     from rdkit.Chem import Mol
 
-_HEAVIEST_ELEMENT = 86
-"""Radon: GFN1-xTB and GFN2-xTB are parametrised for Z = 1 to 86."""
+_GBSA_SOLVENTS = [
+    "acetone",
+    "acetonitrile",
+    "benzene",
+    "ch2cl2",
+    "chcl3",
+    "cs2",
+    "dmso",
+    "ether",
+    "methanol",
+    "thf",
+    "toluene",
+    "water",
+]
+_ALPB_SOLVENTS = sorted(
+    [
+        *_GBSA_SOLVENTS,
+        *[
+            "aniline",
+            "benzaldehyde",
+            "dioxane",
+            "dmf",
+            "ethanol",
+            "ethylacetate",
+            "furane",
+            "hexadecane",
+            "hexane",
+        ],
+        *["nitromethane", "octanol", "phenol", "woctanol"],
+    ]
+)
+SOLVENTS: dict[tuple[str, str], list[str]] = {
+    ("alpb", "GFN2-xTB"): _ALPB_SOLVENTS,
+    ("alpb", "GFN1-xTB"): _ALPB_SOLVENTS,
+    ("gbsa", "GFN2-xTB"): sorted([*_GBSA_SOLVENTS, "dmf", "hexane"]),
+    ("gbsa", "GFN1-xTB"): _GBSA_SOLVENTS,
+}
+"""(solvation model, method) → solvents with parameters in tblite."""
 
 _OUTPUTS: dict[str, tuple[str, str]] = {
     "gap_eV": ("eV", "LUMO minus HOMO orbital energy"),
@@ -48,6 +89,10 @@ _OUTPUTS: dict[str, tuple[str, str]] = {
     "dipole_debye": ("debye", "dipole moment; for ions relative to the centre of mass"),
     "energy_eV": ("eV", "total energy (with solvation free energy if a solvent is set)"),
     "energy_per_heavy_atom_eV": ("eV", "total energy divided by the number of heavy atoms"),
+}
+_IONISATION_OUTPUTS: dict[str, tuple[str, str]] = {
+    "ionisation_potential_eV": ("eV", "vertical ionisation potential (IPEA-xTB, shifted)"),
+    "electron_affinity_eV": ("eV", "vertical electron affinity (IPEA-xTB, shifted)"),
 }
 
 
@@ -64,6 +109,9 @@ class XTB:
         force_tolerance_eV_per_angstrom: float = Field(default=0.05, gt=0.0, le=1.0)
         max_steps: int = Field(default=500, ge=1)
         """Relaxation steps before the candidate fails as not converged."""
+        starting_geometry: Literal["MMFF94", "ETKDG"] = "MMFF94"
+        """MMFF94: the best of ``conformers`` minimised structures. ETKDG: one raw embedding, for
+        elements and radicals that MMFF94 does not know."""
         conformers: int = Field(default=8, ge=1, le=200)
         electronic_temperature_K: float = Field(default=300.0, ge=0.0, le=10000.0)
         accuracy: float = Field(default=1.0, gt=0.0, le=1000.0)
@@ -73,7 +121,34 @@ class XTB:
         """Spin multiplicity 2S+1; by default from the radical electrons in the SMILES."""
         max_atoms: int = Field(default=150, ge=1)
         """Largest molecule, with hydrogens."""
+        ionisation: bool = False
+        """Also give the vertical ionisation potential and electron affinity (IPEA-xTB)."""
+        solvent: str | None = None
+        """Implicit solvent, e.g. ``water``; by default vacuum."""
+        solvation_model: Literal["alpb", "gbsa"] = "alpb"
         threads: int = Field(default=1, ge=1)
+
+        @model_validator(mode="after")
+        def _consistent(self) -> XTB.Config:
+            if self.starting_geometry == "ETKDG" and not self.relax:
+                raise ValueError(
+                    "a raw ETKDG embedding is no geometry to measure on; set relax: true or"
+                    " starting_geometry: MMFF94"
+                )
+            if self.solvent is None:
+                return self
+            known = SOLVENTS[self.solvation_model, self.method]
+            if self.solvent not in known:
+                raise ValueError(
+                    f"no {self.solvation_model} parameters for solvent '{self.solvent}' with"
+                    f" {self.method}{did_you_mean(self.solvent, known)}; known: {', '.join(known)}"
+                )
+            if self.ionisation:
+                raise ValueError(
+                    "ionisation: true is defined in vacuum (IPEA-xTB has no solvent parameters);"
+                    " remove solvent, or measure ionisation with a second xtb oracle"
+                )
+            return self
 
     @classmethod
     def declare(cls, config: Config) -> OracleDeclaration:
@@ -90,7 +165,7 @@ class XTB:
             spaces=("molecule",),
             outputs={
                 name: OutputDeclaration(unit=unit, description=description)
-                for name, (unit, description) in _OUTPUTS.items()
+                for name, (unit, description) in _outputs(config).items()
             },
             checks=checks,
             cost_class=CostClass.SECONDS,
@@ -99,7 +174,8 @@ class XTB:
             timeout_s=300.0,
             reference=(
                 "Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15, 1652 (2019);"
-                " Grimme, Bannwarth, Shushkov, J. Chem. Theory Comput. 13, 1989 (2017)"
+                " Grimme, Bannwarth, Shushkov, J. Chem. Theory Comput. 13, 1989 (2017);"
+                " ionisation: Asgeirsson, Bauer, Grimme, Chem. Sci. 8, 4879 (2017)"
             ),
         )
 
@@ -123,22 +199,30 @@ class XTB:
     def _measure(self, smiles: str, seed: int) -> Evaluation:
         config = self.config
         molecule = parse_single_molecule(smiles, max_atoms=config.max_atoms)
-        _require_elements(molecule)
-        charge, unpaired = _electronic_state(molecule, config.multiplicity)
-        molecule = embed(molecule, conformers=config.conformers, seed=seed)
-        atoms = self._atoms(molecule, charge, unpaired)
+        require_elements(molecule)
+        state = electronic_state(molecule, config.multiplicity)
+        refine = config.starting_geometry == "MMFF94"
+        molecule = embed(
+            molecule, conformers=config.conformers if refine else 1, seed=seed, minimise=refine
+        )
+        atoms = self._atoms(molecule, state)
         if config.relax:
             self._relax(atoms)
-        values = _read_properties(atoms, unpaired)
+        values = ground_state_properties(atoms, state)
         require_same_connectivity(molecule, atoms.positions)
+        if config.ionisation:
+            values["ionisation_potential_eV"], values["electron_affinity_eV"] = (
+                vertical_ionisation_eV(atoms, state)
+            )
         return Evaluation(
             measurements={
-                name: Measurement(value=values[name], unit=_OUTPUTS[name][0]) for name in _OUTPUTS
+                name: Measurement(value=values[name], unit=unit)
+                for name, (unit, _) in _outputs(config).items()
             },
             checks=("converged", "same-connectivity", "finite"),
         )
 
-    def _atoms(self, molecule: Mol, charge: int, unpaired: int) -> Atoms:
+    def _atoms(self, molecule: Mol, state: ElectronicState) -> Atoms:
         from ase import Atoms
         from tblite.ase import TBLite
 
@@ -149,11 +233,12 @@ class XTB:
         )
         atoms.calc = TBLite(
             method=config.method,
-            charge=charge,
-            multiplicity=unpaired + 1,
+            charge=state.charge,
+            multiplicity=state.unpaired + 1,
             accuracy=config.accuracy,
             electronic_temperature=config.electronic_temperature_K,
             max_iterations=config.max_scf_iterations,
+            solvation=None if config.solvent is None else (config.solvation_model, config.solvent),
             verbosity=0,
         )
         return atoms
@@ -168,7 +253,7 @@ class XTB:
                 fmax=config.force_tolerance_eV_per_angstrom, steps=config.max_steps
             )
         except Exception as error:
-            raise _scf_failure(error) from error
+            raise scf_failure(error) from error
         if not converged:
             raise CalculationError(
                 f"the geometry did not converge to {config.force_tolerance_eV_per_angstrom} eV/Å"
@@ -176,88 +261,5 @@ class XTB:
             )
 
 
-def _scf_failure(error: Exception) -> CalculationError:
-    return CalculationError(f"the self-consistent field failed: {error}")
-
-
-def _require_elements(molecule: Mol) -> None:
-    beyond = sorted(
-        {a.GetSymbol() for a in molecule.GetAtoms() if a.GetAtomicNum() > _HEAVIEST_ELEMENT}
-    )
-    if beyond:
-        raise OracleSetupError(
-            f"xTB has no parameters for {', '.join(beyond)}; it covers elements 1 to"
-            f" {_HEAVIEST_ELEMENT} (H to Rn)"
-        )
-
-
-def _electronic_state(molecule: Mol, multiplicity: int | None) -> tuple[int, int]:
-    """Return the charge and the number of unpaired electrons, checked against the parity."""
-    from rdkit.Chem.rdmolops import GetFormalCharge
-
-    charge = int(GetFormalCharge(molecule))
-    unpaired = unpaired_electrons(molecule) if multiplicity is None else multiplicity - 1
-    electrons = sum(atom.GetAtomicNum() for atom in molecule.GetAtoms()) - charge
-    if (electrons - unpaired) % 2 or unpaired > electrons:
-        raise OracleSetupError(
-            f"multiplicity {unpaired + 1} is impossible with {electrons} electrons (charge"
-            f" {charge}); give an {'odd' if electrons % 2 == 0 else 'even'} multiplicity"
-        )
-    return charge, unpaired
-
-
-def _read_properties(atoms: Atoms, unpaired: int) -> dict[str, float]:
-    """Read energy, orbitals and dipole of a converged geometry; raise when one is not finite."""
-    try:
-        energy_eV = float(atoms.get_potential_energy())
-    except Exception as error:
-        raise _scf_failure(error) from error
-    result: Any = atoms.calc._res  # the ASE wrapper does not expose orbitals
-    homo_eV, lumo_eV = frontier_orbitals(
-        np.asarray(result.get("orbital-energies")) * HARTREE_TO_EV,
-        np.asarray(result.get("orbital-occupations")),
-        unpaired,
-    )
-    dipole = np.asarray(atoms.calc.results["dipole"])
-    charge = float(np.sum(atoms.calc.results["charges"]))
-    dipole = dipole - charge * atoms.get_center_of_mass()
-    heavy_atoms = int(np.count_nonzero(atoms.numbers > 1))
-    values = {
-        "gap_eV": lumo_eV - homo_eV,
-        "homo_eV": homo_eV,
-        "lumo_eV": lumo_eV,
-        "dipole_debye": float(np.linalg.norm(dipole)) * ELEMENTARY_CHARGE_ANGSTROM_TO_DEBYE,
-        "energy_eV": energy_eV,
-        "energy_per_heavy_atom_eV": energy_eV / max(heavy_atoms, 1),
-    }
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise CalculationError(f"{name} is {value}, not a finite number")
-    return values
-
-
-def frontier_orbitals(
-    energies_eV: np.ndarray, occupations: np.ndarray, unpaired: int
-) -> tuple[float, float]:
-    """Return HOMO and LUMO energies in eV.
-
-    The HOMO is the highest orbital that holds an electron at zero temperature: fractional
-    occupations of the electronic temperature do not move it. For a radical it is the singly
-    occupied orbital.
-
-    Args:
-        energies_eV: orbital energies in rising order, shape (orbitals,).
-        occupations: electrons per orbital, 0 to 2, shape (orbitals,).
-        unpaired: number of unpaired electrons.
-
-    Raises:
-        OracleSetupError: the minimal basis has no occupied or no empty orbital.
-    """
-    electrons = round(float(occupations.sum()))
-    occupied = (electrons + unpaired) // 2
-    if occupied < 1 or occupied >= len(energies_eV):
-        raise OracleSetupError(
-            f"{electrons} electrons in {len(energies_eV)} orbitals of the minimal basis leave no"
-            f" {'occupied' if occupied < 1 else 'empty'} orbital, so there is no gap to measure"
-        )
-    return float(energies_eV[occupied - 1]), float(energies_eV[occupied])
+def _outputs(config: XTB.Config) -> dict[str, tuple[str, str]]:
+    return {**_OUTPUTS, **(_IONISATION_OUTPUTS if config.ionisation else {})}
