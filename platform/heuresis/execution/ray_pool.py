@@ -16,6 +16,7 @@ import time
 from collections import Counter as PlainCounter
 from collections import deque
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -124,21 +125,23 @@ class RayExecutor:
                 if self._address is None:
                     self._own_session(quiet)
                 else:
-                    ray_settings.prepare_connection()
+                    ray_settings.prepare_connection(self._address)
+                    _use_token_if_there_is_one()
                     context = ray.init(address=self._address, **quiet)
                     self.dashboard_url = ray_settings.web_address(context.dashboard_url)
         except (OSError, RuntimeError, ValueError, RayError) as error:
             where = f"at '{self._address}'" if self._address else "on this machine"
-            first_line = str(error).strip().partition("\n")[0]
+            first_line = str(error).strip().partition("\n")[0].rstrip(".")
             raise UserError(
                 f"no Ray session {where}: {first_line or type(error).__name__};"
-                " check the address, the port and RAY_AUTH_TOKEN, or run with the inline executor"
+                " check address, port and token, or use the inline executor"
             ) from error
         if not self._worker_logs:
             # Deaths of workers are ours to report; Ray would print a page for each on stdout.
             ray._private.worker._worker_logs_enabled = False
 
     def _own_session(self, quiet: dict[str, Any]) -> None:
+        ray_settings.check_port(self._dashboard_port if self._dashboard else None)
         ray_settings.prepare_local_session()
         # Ray has read this setting of ours already, when it was imported.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
@@ -369,6 +372,14 @@ class _Metrics:
             self._outcomes.inc(number, {"pool": pool, "outcome": name})
         self._seconds.observe(settled.timing.duration_s, {"pool": pool})
         self._unsettled.set(unsettled)
+
+
+def _use_token_if_there_is_one() -> None:
+    """Do for a cluster at a given address what Ray does by itself for one that it finds."""
+    with contextlib.suppress(ImportError, AttributeError):
+        setup = import_module("ray._private.authentication.authentication_token_setup")
+        setup.logger.setLevel(logging.ERROR)  # it would announce what the user has asked for
+        setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _arrived(references: list[Any], timeout_s: float) -> list[Any]:

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -21,6 +22,7 @@ LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8265
 OBJECT_STORE_BYTES = 200 * 2**20
 """Messages are a few kilobytes; Ray's own default is a third of the machine."""
+CONNECTION_LIMIT_S = 10.0
 _SMALLEST_OBJECT_STORE_BYTES = 80 * 2**20
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a kernel interface, nothing is written here
 _LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -49,14 +51,41 @@ def prepare_local_session() -> None:
         _ensure_token_file()
 
 
+def check_port(port: int | None) -> None:
+    """Refuse a port that is taken, before Ray has started half of its processes.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise OSError(f"port {port} for the dashboard: {error.strerror}") from error
+
+
 def forget_local_session() -> None:
     """Take back what would keep this process from joining a cluster later."""
     os.environ.pop(_LOOPBACK_SWITCH, None)
 
 
-def prepare_connection() -> None:
-    """Set this process's environment for joining a cluster, whose authentication is its own."""
+def prepare_connection(address: str) -> None:
+    """Set this process's environment for joining a cluster, whose authentication is its own.
+
+    Raises:
+        ConnectionError: nobody listens there (Ray itself would try for minutes), or the address
+            is one of Ray Client, whose driver lives elsewhere and cannot host a campaign.
+    """
     os.environ.update(_QUIET)
+    if "://" in address:
+        raise ConnectionError("expected host:port or auto; run the campaign inside the cluster")
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECTION_LIMIT_S):
+            pass
 
 
 def session_asks_for_token() -> bool:
