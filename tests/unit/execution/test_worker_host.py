@@ -1,0 +1,85 @@
+"""What a worker does in whatever process it finds itself."""
+
+from pathlib import Path
+
+import pytest
+
+from heuresis.errors import PoolError
+from heuresis.execution.worker import WorkerHost
+from heuresis.records import Failure, FailureCause
+from heuresis.tasks import EvaluateResult, LearnResult, PoolSpec
+from heuresis.testing.executor_contract import evaluate, learn, oracle_pool, propose, proposer_pool
+from heuresis.testing.fakes import PLUGINS, SCRIPTED_ORACLE, TEXT_SPACE
+
+
+def host(pool: PoolSpec, scratch_root: Path | None = None) -> WorkerHost:
+    return WorkerHost(pool, plugins=PLUGINS, scratch_root=scratch_root)
+
+
+def test_dotted_paths_mean_nothing_to_the_installed_plugins() -> None:
+    with pytest.raises(PoolError, match=f"unknown oracle kind '{SCRIPTED_ORACLE}'"):
+        WorkerHost(oracle_pool())
+
+
+def test_scratch_is_empty_for_each_call_and_gone_afterwards(tmp_path: Path) -> None:
+    worker = host(oracle_pool(), tmp_path)
+    for name in ("a", "b"):
+        result = worker.run(evaluate(name, "x", "raise")).result
+        assert isinstance(result, EvaluateResult)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exception_costs_one_candidate_of_a_batch() -> None:
+    report = host(oracle_pool()).run(evaluate("a", "x", "raise", "yy", "setup"))
+    assert isinstance(report.result, EvaluateResult)
+    causes = [o.cause if isinstance(o, Failure) else None for o in report.result.outcomes]
+    assert causes == [None, FailureCause.CALCULATION, None, FailureCause.SETUP]
+    assert report.started_at <= report.ended_at
+
+
+def test_only_the_time_inside_the_plugin_counts() -> None:
+    report = host(oracle_pool(config={"call_s": 0.05})).run(evaluate("a", "x", "yy"))
+    assert 0.05 <= report.duration_s <= report.ended_at - report.started_at + 0.01
+    assert report.cpu_s is not None
+    assert report.cpu_s < 0.05, "it slept"
+
+
+def test_start_errors_name_the_key() -> None:
+    with pytest.raises(PoolError, match=r"pool 'measured' cannot start: Config\.call_s: Input"):
+        host(oracle_pool(config={"call_s": "long"}))
+    with pytest.raises(PoolError, match=r"Config\.longest"):
+        host(proposer_pool(space_config={"longest": None}))
+
+
+@pytest.mark.parametrize("name", ["../escape", "", "..", "a/b", "/tmp/x"])
+def test_checkpoints_stay_below_their_root(tmp_path: Path, name: str) -> None:
+    worker = host(proposer_pool(checkpoint_root=str(tmp_path / "root")))
+    task = learn("a", "x").model_copy(update={"checkpoint": name})
+    result = worker.run(task).result
+    assert isinstance(result, Failure)
+    assert "one plain folder name" in result.message
+    assert worker.run(propose("b")).result.model_dump()["model_version"] == "lessons-0"
+    assert not (tmp_path / "escape").exists()
+
+
+def test_a_repeated_lesson_replaces_its_checkpoint(tmp_path: Path) -> None:
+    saved = tmp_path / "one" / "lessons.json"
+    first = host(proposer_pool(checkpoint_root=str(tmp_path)))
+    assert isinstance(first.run(learn("one", "x")).result, LearnResult)
+    content = saved.read_text()
+    resumed = host(proposer_pool(checkpoint_root=str(tmp_path)))
+    assert isinstance(resumed.run(learn("one", "x")).result, LearnResult)
+    assert saved.read_text() == content, "same key, same lesson"
+    assert resumed.checkpoint == str(tmp_path / "one")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_learning_without_a_place_to_save_is_refused() -> None:
+    result = host(proposer_pool()).run(learn("a", "x")).result
+    assert isinstance(result, Failure)
+    assert result.cause is FailureCause.CONTRACT
+
+
+def test_space_and_oracle_must_fit() -> None:
+    with pytest.raises(PoolError, match=f"measures crystal, not '{TEXT_SPACE}'"):
+        host(oracle_pool(config={"spaces": ("crystal",)}))
