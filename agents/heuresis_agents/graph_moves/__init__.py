@@ -1,1 +1,1 @@
-"""Edits on molecular graphs: mutation, crossover, fresh starts, and what counts as reasonable."""
+"""Moves on molecular graphs: small edits, crossover, and what we refuse to draw."""

@@ -1,267 +1,257 @@
-"""Small random edits of one molecule.
+"""Small edits of a molecular graph, each one function: (graph, random generator, elements) → done?
 
-Each edit returns a new graph, or None when it does not apply to the place it drew. Edits keep
-valences within bounds, but may give strained or silly structures: `reasonable.py` judges those.
-The set and its weights are those of graph-based genetic algorithms on molecules (J. H. Jensen,
-Chem. Sci. 10, 3567 (2019), doi:10.1039/C8SC05372C), edited directly instead of by reactions.
+An edit changes the graph in place and returns True, or finds no place to work and returns False.
+It may leave an impossible graph behind: `chemistry.finished` is the judge.
+Weights follow a measured mixture (element and append and delete most often; see `MUTATIONS`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect
-from collections.abc import Callable, Mapping
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from heuresis_agents.graph_moves.fragments import Fragment, attach
-from heuresis_agents.graph_moves.graph import VALENCES, MoleculeGraph, pick
+from numpy.random import Generator
+from rdkit import Chem
+from rdkit.Chem import BondType, RWMol
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
+from heuresis_agents.graph_moves.chemistry import editable, free_valence
+from heuresis_agents.graph_moves.fragments import SUBSTITUENTS
 
-_RING_SIZES = ((5, 0.35), (6, 0.55), (3, 0.03), (4, 0.03), (7, 0.04))
-"""Sizes of rings to close and their shares: five and six are what chemists mostly make."""
+Elements = Mapping[str, float]
+"""Allowed elements with their weights."""
+Mutation = Callable[[RWMol, Generator, Elements], bool]
+Item = TypeVar("Item")
 
-
-class Palette:
-    """What edits may draw from: elements with weights, and substituents."""
-
-    def __init__(self, elements: Mapping[str, float], substituents: tuple[Fragment, ...]) -> None:
-        self.elements = tuple(elements)
-        self._cumulative = list(accumulate(elements.values()))
-        self.substituents = substituents
-
-    def element(self, rng: Generator) -> str:
-        """Draw an element by weight."""
-        return self.elements[bisect(self._cumulative, rng.random() * self._cumulative[-1])]
-
-
-Mutation = Callable[[MoleculeGraph, Palette, "Generator"], MoleculeGraph | None]
-
-
-def change_element(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:
-    """Give a neutral atom another element that can hold its bonds."""
-    atom = pick(range(len(graph)), rng)
-    element = palette.element(rng)
-    used = sum(graph.bonds[atom].values())
-    if graph.charges[atom] or element == graph.elements[atom] or VALENCES[element][0] < used:
-        return None
-    child = graph.copy()
-    child.elements[atom] = element
-    return child
-
-
-def append_atom(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:
-    """Put an atom in the place of a hydrogen; mostly by a single bond."""
-    places = graph.open_atoms()
-    if not places:
-        return None
-    place = pick(places, rng)
-    element = palette.element(rng)
-    order = 2 if rng.random() < 0.2 else 1
-    if VALENCES[element][0] < order or graph.free_valence(place) < order:
-        return None
-    child = graph.copy()
-    child.connect(place, child.add(element), order)
-    return child
-
-
-def delete_atom(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:  # noqa: ARG001
-    """Remove an atom with one or two neighbours; two neighbours are joined."""
-    atom = pick(range(len(graph)), rng)
-    neighbours = sorted(graph.bonds[atom])
-    if graph.charges[atom] or len(neighbours) not in (1, 2):
-        return None
-    child = graph.copy()
-    if len(neighbours) == 2:
-        first, second = neighbours
-        if second in graph.bonds[first]:
-            return None
-        child.connect(first, second)
-    return child.without([atom])
-
-
-def insert_atom(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:
-    """Put an atom with two bonds into a single bond."""
-    singles = [(a, b) for a, b in graph.bond_list() if graph.bonds[a][b] == 1]
-    element = palette.element(rng)
-    if not singles or VALENCES[element][0] < 2:
-        return None
-    first, second = pick(singles, rng)
-    child = graph.copy()
-    middle = child.add(element)
-    child.disconnect(first, second)
-    child.connect(first, middle)
-    child.connect(middle, second)
-    return child
-
-
-def add_fragment(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:
-    """Attach a substituent, or put it in the place of the smaller side of an acyclic bond."""
-    if not palette.substituents:
-        return None
-    fragment = pick(palette.substituents, rng)
-    if rng.random() < 0.5:
-        places = graph.open_atoms()
-        return attach(graph, pick(places, rng), fragment) if places else None
-    cut = _acyclic_single_bond(graph, rng)
-    if cut is None:
-        return None
-    stump, removed = cut
-    kept, place = graph.part(set(range(len(graph))) - removed)
-    return attach(kept, place[stump], fragment)
-
-
-def change_order(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:  # noqa: ARG001
-    """Raise or lower the order of a bond by one, rarely by two."""
-    bonds = graph.bond_list()
-    if not bonds:
-        return None
-    first, second = pick(bonds, rng)
-    if graph.charges[first] or graph.charges[second]:
-        return None
-    step = pick((1, 1, 1, -1, -1, -1, 2, -2), rng)
-    order = graph.bonds[first][second] + step
-    room = min(graph.free_valence(first), graph.free_valence(second))
-    if not 1 <= order <= 3 or step > room:
-        return None
-    child = graph.copy()
-    child.connect(first, second, order)
-    return child
-
-
-def move_substituent(
-    graph: MoleculeGraph,
-    palette: Palette,  # noqa: ARG001
-    rng: Generator,
-) -> MoleculeGraph | None:
-    """Cut off the smaller side of an acyclic bond and put it elsewhere on the larger side."""
-    cut = _acyclic_single_bond(graph, rng)
-    if cut is None:
-        return None
-    stump, removed = cut
-    places = [a for a in graph.open_atoms() if a not in removed and a != stump]
-    if not places:
-        return None
-    root = next(a for a in sorted(graph.bonds[stump]) if a in removed)
-    child = graph.copy()
-    child.disconnect(stump, root)
-    child.connect(pick(places, rng), root)
-    return child
-
-
-def close_ring(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:  # noqa: ARG001
-    """Bond two atoms that are as far apart as a ring of a usual size needs."""
-    places = graph.open_atoms()
-    if len(places) < 2:
-        return None
-    draw, size = rng.random(), _RING_SIZES[0][0]
-    for size, share in _RING_SIZES:  # noqa: B007 - the last size stands when the draw is 1 - epsilon
-        draw -= share
-        if draw < 0:
-            break
-    first = pick(places, rng)
-    at_distance = []
-    for second in places:
-        if second != first:
-            path = graph.distance_path(first, second)
-            if path is not None and len(path) == size:
-                at_distance.append(second)
-    if not at_distance:
-        return None
-    child = graph.copy()
-    child.connect(first, pick(at_distance, rng))
-    return child
-
-
-def open_ring(graph: MoleculeGraph, palette: Palette, rng: Generator) -> MoleculeGraph | None:  # noqa: ARG001
-    """Cut a single bond of a ring."""
-    bonds = graph.bond_list()
-    if not bonds:
-        return None
-    first, second = pick(bonds, rng)
-    if graph.bonds[first][second] != 1 or graph.ring_through(first, second) is None:
-        return None
-    child = graph.copy()
-    child.disconnect(first, second)
-    return child
-
-
-def change_saturation(
-    graph: MoleculeGraph,
-    palette: Palette,  # noqa: ARG001
-    rng: Generator,
-) -> MoleculeGraph | None:
-    """Make all bonds of a ring single; or, if they are, put in as many double bonds as fit."""
-    bonds = graph.bond_list()
-    ring = graph.ring_through(*pick(bonds, rng)) if bonds else None
-    if ring is None or any(graph.charges[atom] for atom in ring):
-        return None
-    pairs = list(zip(ring, ring[1:] + ring[:1], strict=True))
-    child = graph.copy()
-    if any(graph.bonds[a][b] > 1 for a, b in pairs):
-        for a, b in pairs:
-            child.connect(a, b, 1)
-        return child
-    changed = False
-    for a, b in pairs:
-        if child.free_valence(a) > 0 and child.free_valence(b) > 0 and _sp3(child, a, b):
-            child.connect(a, b, 2)
-            changed = True
-    return child if changed else None
-
-
-def drop_substituent(
-    graph: MoleculeGraph,
-    palette: Palette,  # noqa: ARG001
-    rng: Generator,
-) -> MoleculeGraph | None:
-    """Remove the smaller side of an acyclic bond."""
-    cut = _acyclic_single_bond(graph, rng)
-    return graph.without(cut[1]) if cut is not None else None
-
-
-MUTATIONS: dict[str, tuple[Mutation, float]] = {
-    "element": (change_element, 18),
-    "append": (append_atom, 18),
-    "delete": (delete_atom, 18),
-    "insert": (insert_atom, 10),
-    "fragment": (add_fragment, 10),
-    "order": (change_order, 8),
-    "move": (move_substituent, 8),
-    "close-ring": (close_ring, 7),
-    "open-ring": (open_ring, 4),
-    "saturation": (change_saturation, 3),
-    "drop": (drop_substituent, 2),
+VALENCE = {
+    "C": 4,
+    "N": 3,
+    "O": 2,
+    "F": 1,
+    "P": 5,
+    "S": 6,
+    "Cl": 1,
+    "Br": 1,
+    "I": 1,
+    "B": 3,
+    "Si": 4,
 }
-"""Name of each edit, its function and its weight."""
-
-_NAMES = tuple(MUTATIONS)
-_CUMULATIVE = list(accumulate(weight for _, weight in MUTATIONS.values()))
+_ORDER = {BondType.SINGLE: 1, BondType.DOUBLE: 2, BondType.TRIPLE: 3}
+_BOND = {order: bond for bond, order in _ORDER.items()}
 
 
-def mutate(
-    graph: MoleculeGraph, palette: Palette, rng: Generator
-) -> tuple[str, MoleculeGraph] | None:
-    """Draw an edit by weight and apply it; None when it did not apply."""
-    name = _NAMES[bisect(_CUMULATIVE, rng.random() * _CUMULATIVE[-1])]
-    child = MUTATIONS[name][0](graph, palette, rng)
-    return (name, child) if child is not None else None
+def pick(items: Sequence[Item], rng: Generator) -> Item:
+    """Return one item, uniformly."""
+    return items[int(rng.integers(len(items)))]
 
 
-def _sp3(graph: MoleculeGraph, *atoms: int) -> bool:
-    return all(order == 1 for atom in atoms for order in graph.bonds[atom].values())
-
-
-def _acyclic_single_bond(graph: MoleculeGraph, rng: Generator) -> tuple[int, set[int]] | None:
-    """Draw an acyclic single bond; return the stump on the larger side, and the smaller side."""
-    singles = [(a, b) for a, b in graph.bond_list() if graph.bonds[a][b] == 1]
-    if not singles:
+def _pick_element(
+    elements: Elements, valence: int, rng: Generator, besides: str = ""
+) -> str | None:
+    """Return an element that can carry ``valence`` bonds."""
+    fit = [e for e in elements if VALENCE.get(e, 0) >= valence and e != besides]
+    if not fit:
         return None
-    first, second = pick(singles, rng)
-    beyond = graph.side(first, second)
-    if first in beyond:
-        return None
-    if len(beyond) * 2 <= len(graph):
-        return first, beyond
-    return second, set(range(len(graph))) - beyond
+    weights = [elements[e] for e in fit]
+    total = sum(weights)
+    return str(rng.choice(fit, p=[w / total for w in weights]))
+
+
+def _neutral(graph: RWMol) -> list[int]:
+    return [a.GetIdx() for a in graph.GetAtoms() if a.GetFormalCharge() == 0]
+
+
+def _bonds_used(graph: RWMol, index: int) -> int:
+    return sum(_ORDER.get(b.GetBondType(), 1) for b in graph.GetAtomWithIdx(index).GetBonds())
+
+
+def change_element(graph: RWMol, rng: Generator, elements: Elements) -> bool:
+    """Replace one atom by another element that can carry its bonds."""
+    index = pick(_neutral(graph) or [0], rng)
+    atom = graph.GetAtomWithIdx(index)
+    new = _pick_element(elements, _bonds_used(graph, index), rng, besides=atom.GetSymbol())
+    if new is None or atom.GetFormalCharge():
+        return False
+    atom.SetAtomicNum(Chem.GetPeriodicTable().GetAtomicNumber(new))
+    atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    return True
+
+
+def append_atom(graph: RWMol, rng: Generator, elements: Elements) -> bool:
+    """Add an atom to one that has hydrogens to give; sometimes with a double bond."""
+    open_atoms = [i for i in _neutral(graph) if free_valence(graph, i)]
+    if not open_atoms:
+        return False
+    index = pick(open_atoms, rng)
+    order = 2 if free_valence(graph, index) > 1 and rng.random() < 0.15 else 1
+    new = _pick_element(elements, order, rng)
+    if new is None:
+        return False
+    graph.AddBond(index, graph.AddAtom(Chem.Atom(new)), _BOND[order])
+    return True
+
+
+def delete_atom(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Remove a terminal atom, or one between two others, which are then bonded."""
+    small = [i for i in _neutral(graph) if graph.GetAtomWithIdx(i).GetDegree() in (1, 2)]
+    if not small or graph.GetNumAtoms() < 3:
+        return False
+    index = pick(small, rng)
+    neighbours = [n.GetIdx() for n in graph.GetAtomWithIdx(index).GetNeighbors()]
+    if len(neighbours) == 2:
+        if graph.GetBondBetweenAtoms(*neighbours) is not None:
+            return False
+        graph.AddBond(neighbours[0], neighbours[1], BondType.SINGLE)
+    graph.RemoveAtom(index)
+    return True
+
+
+def insert_atom(graph: RWMol, rng: Generator, elements: Elements) -> bool:
+    """Put an atom into a single bond."""
+    bonds = [b for b in graph.GetBonds() if b.GetBondType() == BondType.SINGLE]
+    new = _pick_element(elements, 2, rng)
+    if not bonds or new is None:
+        return False
+    bond = pick(bonds, rng)
+    begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+    graph.RemoveBond(begin, end)
+    middle = graph.AddAtom(Chem.Atom(new))
+    graph.AddBond(begin, middle, BondType.SINGLE)
+    graph.AddBond(middle, end, BondType.SINGLE)
+    return True
+
+
+def attach_fragment(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Attach a common substituent in place of a hydrogen."""
+    open_atoms = [i for i in _neutral(graph) if free_valence(graph, i)]
+    fragment = editable(pick(SUBSTITUENTS, rng))
+    if not open_atoms or fragment is None:
+        return False
+    first = graph.GetNumAtoms()
+    index = pick(open_atoms, rng)
+    graph.InsertMol(fragment)
+    graph.AddBond(index, first, BondType.SINGLE)
+    return True
+
+
+def change_bond_order(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Raise or lower one bond by one order."""
+    bonds = [b for b in graph.GetBonds() if b.GetBondType() in _ORDER]
+    if not bonds:
+        return False
+    bond = pick(bonds, rng)
+    begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+    order = _ORDER[bond.GetBondType()]
+    can_rise = order < 3 and free_valence(graph, begin) and free_valence(graph, end)
+    can_fall = order > 1
+    if not (can_rise or can_fall):
+        return False
+    rise = bool(can_rise) and (not can_fall or rng.random() < 0.5)
+    bond.SetBondType(_BOND[order + 1 if rise else order - 1])
+    bond.SetStereo(Chem.BondStereo.STEREONONE)
+    return True
+
+
+def _acyclic_single_bonds(graph: RWMol) -> list[tuple[int, int]]:
+    Chem.FastFindRings(graph)
+    return [
+        (b.GetBeginAtomIdx(), b.GetEndAtomIdx())
+        for b in graph.GetBonds()
+        if b.GetBondType() == BondType.SINGLE and not b.IsInRing()
+    ]
+
+
+def move_substituent(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Cut the smaller side of an acyclic single bond off and bond it to another atom."""
+    bonds = _acyclic_single_bonds(graph)
+    if not bonds:
+        return False
+    begin, end = pick(bonds, rng)
+    graph.RemoveBond(begin, end)
+    parts = Chem.GetMolFrags(graph)
+    if len(parts) != 2:
+        return False
+    small, large = sorted(parts, key=len)
+    root = begin if begin in small else end
+    old = end if root == begin else begin
+    targets = [i for i in large if i != old and free_valence(graph, i)]
+    if not targets:
+        return False
+    graph.AddBond(root, pick(targets, rng), BondType.SINGLE)
+    return True
+
+
+def drop_substituent(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Cut the smaller side of an acyclic single bond off and forget it."""
+    bonds = _acyclic_single_bonds(graph)
+    if not bonds:
+        return False
+    graph.RemoveBond(*pick(bonds, rng))
+    parts = Chem.GetMolFrags(graph)
+    if len(parts) != 2:
+        return False
+    smaller: tuple[int, ...] = min(parts, key=len)
+    for index in sorted(smaller, reverse=True):
+        graph.RemoveAtom(index)
+    return True
+
+
+def close_ring(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Bond two atoms four or five bonds apart: a new five- or six-membered ring."""
+    open_atoms = [i for i in _neutral(graph) if free_valence(graph, i)]
+    distances = Chem.GetDistanceMatrix(graph)
+    pairs = [(i, j) for i in open_atoms for j in open_atoms if i < j and distances[i, j] in (4, 5)]
+    if not pairs:
+        return False
+    begin, end = pick(pairs, rng)
+    graph.AddBond(begin, end, BondType.SINGLE)
+    return True
+
+
+def open_ring(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Remove one single bond of a ring."""
+    Chem.FastFindRings(graph)
+    bonds = [b for b in graph.GetBonds() if b.IsInRing() and b.GetBondType() == BondType.SINGLE]
+    if not bonds:
+        return False
+    bond = pick(bonds, rng)
+    graph.RemoveBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
+    return True
+
+
+def toggle_ring_saturation(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
+    """Make a ring all single bonds, or give a saturated six-ring alternating double bonds."""
+    Chem.FastFindRings(graph)
+    rings = [r for r in graph.GetRingInfo().AtomRings() if len(r) in (5, 6)]
+    if not rings:
+        return False
+    ring = pick(rings, rng)
+    bonds = [
+        graph.GetBondBetweenAtoms(ring[i], ring[(i + 1) % len(ring)]) for i in range(len(ring))
+    ]
+    if any(bond.GetBondType() != BondType.SINGLE for bond in bonds):
+        for bond in bonds:
+            bond.SetBondType(BondType.SINGLE)
+        return True
+    for position in range(0, len(ring) - 1, 2):
+        begin, end = ring[position], ring[position + 1]
+        if free_valence(graph, begin) and free_valence(graph, end):
+            bonds[position].SetBondType(BondType.DOUBLE)
+    for index in ring:
+        graph.GetAtomWithIdx(index).SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    return True
+
+
+MUTATIONS: dict[str, tuple[float, Mutation]] = {
+    "element": (18, change_element),
+    "append": (18, append_atom),
+    "delete": (18, delete_atom),
+    "insert": (10, insert_atom),
+    "fragment": (10, attach_fragment),
+    "bond-order": (8, change_bond_order),
+    "move": (8, move_substituent),
+    "close-ring": (7, close_ring),
+    "open-ring": (4, open_ring),
+    "saturation": (3, toggle_ring_saturation),
+    "drop": (2, drop_substituent),
+}
+"""Name → (weight, edit)."""
