@@ -42,9 +42,7 @@ def unknown_measure(measure: str, declared: Mapping[str, OracleDeclaration]) -> 
                 f"; oracles: {', '.join(declared)}"
             )
         hint = closest(oracle, declared) or (f"; did you mean '{same[0]}'?" if same else "")
-        return (
-            f"no oracle is named '{oracle}'{hint}; oracles of this campaign: {', '.join(declared)}"
-        )
+        return f"no oracle is named '{oracle}'{hint}; known: {', '.join(declared)}"
     outputs = declared[oracle].outputs
     hint = closest(output, outputs).replace("mean '", f"mean '{oracle}.")
     return f"oracle '{oracle}' gives no '{output}'{hint}; it gives: {', '.join(outputs)}"

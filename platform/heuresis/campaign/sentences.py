@@ -59,6 +59,8 @@ def spec_errors(
     result = []
     for path, group in grouped.items():
         message = _sentence(group, path, document, model, path[len(at) :], also_known)
+        if path == at and at:
+            path = _key_in_question(message, document, at)
         result.append(document.error(path, message))
     return result
 
@@ -124,6 +126,13 @@ def _real_path(details: ErrorDetails, document: Document, at: KeyPath) -> KeyPat
         if last_missing or document.has((*at, *path, part)):
             path = (*path, part)
     return path
+
+
+def _key_in_question(message: str, document: Document, at: KeyPath) -> KeyPath:
+    """Return the first key of a section that a complaint about the section as a whole names."""
+    section = document.value(at)
+    keys = [k for k in section if k in re.findall(r"\w+", message)] if section else []
+    return (*at, min(keys, key=message.index)) if keys else at
 
 
 def _sentence(

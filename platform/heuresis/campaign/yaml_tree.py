@@ -122,11 +122,15 @@ def _compose(text: str, file: Path) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else None
         raise SpecError(
-            f"the file holds the control character {ord(str(error.character)):#04x};"
+            f"the file holds the control character {_code(error.character):#04x};"
             " a campaign file is plain text",
             file=file,
             line=line,
         ) from error
+
+
+def _code(character: int | str) -> int:
+    return character if isinstance(character, int) else ord(character)
 
 
 def _explained(error: yaml.MarkedYAMLError) -> str:
@@ -135,7 +139,7 @@ def _explained(error: yaml.MarkedYAMLError) -> str:
         return "a tab where blanks are expected; indent with blanks"
     if "mapping values are not allowed" in problem:
         return "a second ':' in one line, or a wrong indentation; put texts with ':' into quotes"
-    if "single document" in problem:
+    if "single document" in (error.context or ""):
         return "a second document ('---'); a campaign is one document"
     context = f"{error.context}: " if error.context else ""
     return f"{context}{problem}"

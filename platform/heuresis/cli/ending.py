@@ -76,7 +76,8 @@ def where_to_look(session: Session, end: RunEnd) -> list[tuple[str, str]]:
     if folder.report.is_file():
         rows.append(("report", str(folder.report)))
     if session.mlflow is not None:
-        rows.append(("MLflow", session.mlflow.advice or mlflow_advice(session)))
+        advice = session.mlflow.advice
+        rows += [("MLflow", advice)] if advice is not None else mlflow_advice(session)
     if end.kind == "finished":
         rows.append(("more", f"heuresis resume {folder.path} --budget evaluations=N"))
     else:
@@ -84,8 +85,8 @@ def where_to_look(session: Session, end: RunEnd) -> list[tuple[str, str]]:
     return rows
 
 
-def mlflow_advice(session: Session) -> str:
-    """Say how to open the run in MLflow."""
+def mlflow_advice(session: Session) -> list[tuple[str, str]]:
+    """Say how to open the run in MLflow: the command, if one is needed, and the page."""
     from heuresis.tracking.mlflow_server import DEFAULT_PORT, store_folder, ui_url
 
     uri = str(session.settings.tracking_uri)
@@ -96,8 +97,8 @@ def mlflow_advice(session: Session) -> str:
     if tracker is not None and tracker.run_id is not None and tracker.experiment_id is not None:
         page = ui_url(server, tracker.experiment_id, tracker.run_id)
     if not local:
-        return page
+        return [("MLflow", page)]
     from heuresis.campaign.tracking import default_tracking_uri
 
     chosen = "" if uri == default_tracking_uri() else f" --tracking-uri {uri}"
-    return f"heuresis ui{chosen}   then {page}"
+    return [("MLflow", f"heuresis ui{chosen}"), ("", page)]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LINE_INTERVAL_S = 10.0
 REFRESH_PER_S = 4
 USE_INTERVAL_S = 0.5
+LABEL = 11
+"""Width of the labels on the left, characters."""
 
 
 class _View:
@@ -76,7 +78,7 @@ class _View:
             for name in measures
             if name in best.measurements
         ]
-        text.append(f"\n      {'   '.join(values)}", style="dim")
+        text.append(f"\n{'   '.join(values)}", style="dim")
         return text
 
 
@@ -125,7 +127,7 @@ class LiveView(_View):
         with self.lock:
             oracles = [oracle.name for oracle in session.plan.oracles]
             parts: list[RenderableType] = [
-                Text.assemble(("best  ", "bold"), self.best_line()),
+                self._best_grid(),
                 funnel(self.view, oracles, self.slots or None),
                 self._budget(session),
             ]
@@ -145,9 +147,16 @@ class LiveView(_View):
                 parts.append(_lines("", [str(session.mlflow.status)]))
         return Group(*parts)
 
+    def _best_grid(self) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=LABEL, style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row("best", self.best_line())
+        return grid
+
     def _budget(self, session: Session) -> Table:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(no_wrap=True)
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=LABEL, style="dim", no_wrap=True)
         grid.add_column(width=max(10, min(40, self.console.width - 50)))
         grid.add_column(no_wrap=True)
         for name, used, limit, text in spending(session, self.view):
@@ -211,8 +220,8 @@ class PlainView(_View):
 
 
 def _lines(title: str, lines: Sequence[str]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(width=9, style="dim")
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=LABEL, style="dim", no_wrap=True)
     grid.add_column(overflow="ellipsis", no_wrap=True)
     for number_, line in enumerate(lines):
         grid.add_row("" if number_ else title, Text(line))

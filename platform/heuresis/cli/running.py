@@ -154,6 +154,8 @@ def _session(
         screen.print(f"[bold]{campaign.spec.campaign}[/bold]  {folder.path}", soft_wrap=True)
         if campaign.spec.question:
             screen.print(campaign.spec.question, markup=False)
+        where = "Ray" if settings.executor == "ray" else "workers in this process"
+        screen.print(f"starting {where} …", style="dim")
     say = watcher.say if watcher is not None else note
     session = Session(campaign, folder, settings, watchers=[watcher] if watcher else [], say=say)
     try:

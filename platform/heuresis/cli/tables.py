@@ -91,7 +91,7 @@ def funnel(
         table.add_column(heading, justify="right", no_wrap=True)
     invalid = view.proposed - view.accepted - view.duplicates
     proposed = [
-        "proposed", f"{view.proposed}", f"{view.accepted} new", f"{invalid} invalid", "",
+        "proposed", f"{view.proposed}", f"{view.accepted} new", f"{invalid} refused", "",
         f"{view.duplicates} known",
     ]  # fmt: skip
     table.add_row(*proposed, *([""] if running else []))
