@@ -83,7 +83,7 @@ class BackgroundTracker:
         self._pending: deque[Point] = deque()
         self._failed_attempts = 0
         self._error: str | None = None
-        self._opened = self._closed = False
+        self._reached = self._closed = False
 
     def start(self) -> None:
         """Start the writer early, so that the run's address is known soon; not required."""
@@ -101,7 +101,6 @@ class BackgroundTracker:
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Queue entries for the writer; returns at once, never raises for the sink's sake."""
-        self.start()
         with self._wake:
             if self._gave_up is not None:
                 return
@@ -109,6 +108,7 @@ class BackgroundTracker:
             if len(self._queue) > QUEUE_MAX_ENTRIES:
                 self._gave_up = f"more than {QUEUE_MAX_ENTRIES:,} entries waited"
                 self._queue.clear()
+        self.start()
 
     def finish(self, status: str) -> None:
         """Flush and close, in bounded time; afterwards `advice` says what is missing, if anything.
@@ -160,7 +160,7 @@ class BackgroundTracker:
         """State of the projection in a few words, for a live view."""
         if self.problem is not None:
             return f"{self._sink.name}: {self.problem}; the campaign goes on"
-        return f"{self._sink.name}: {'up to date' if self._opened else 'starting'}"
+        return f"{self._sink.name}: {'up to date' if self._reached else 'starting'}"
 
     # -- the writer thread -----------------------------------------------------------------------
 
@@ -208,7 +208,6 @@ class BackgroundTracker:
     def _attempt(self, ending: str | None, *, refresh: bool) -> bool:
         try:
             self._sink.open(self._sampler.view)
-            self._opened = True
             while self._pending:
                 batch = [self._pending[i] for i in range(min(BATCH_POINTS, len(self._pending)))]
                 self._sink.write(batch)
@@ -225,6 +224,7 @@ class BackgroundTracker:
             return False
         self._failed_attempts = 0
         self._error = None
+        self._reached = True
         return True
 
 

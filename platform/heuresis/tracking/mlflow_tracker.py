@@ -12,6 +12,7 @@ import logging
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -347,6 +348,9 @@ def _client(tracking_uri: str) -> Any:
     folder = store_folder(tracking_uri)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+    # MLflow uses what its own dependencies deprecate; a program that turns warnings into errors
+    # must not lose its tracking to that.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"mlflow\.")
     from mlflow import MlflowClient
 
     # Schema creation logs each of its migrations.
