@@ -55,17 +55,7 @@ VIEW = CampaignView().apply_all(ENTRIES)
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with its schema, made once: it takes seconds."""
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    code = (
-        "import sys; from mlflow import MlflowClient;"
-        " MlflowClient(tracking_uri=sys.argv[1]).search_experiments()"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code, sqlite_uri(file)],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-        timeout=120,
-    )
+    client(sqlite_uri(file)).search_experiments()
     return file
 
 
