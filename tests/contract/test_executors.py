@@ -1,13 +1,8 @@
 """The same promises, kept by every executor we ship."""
 
-# The rewriting of assertions must be asked for before the import.
-# ruff: noqa: E402
-
 from collections.abc import Iterator
 
 import pytest
-
-pytest.register_assert_rewrite("heuresis.testing.executor_contract")
 
 from heuresis.execution.inline import InlineExecutor
 from heuresis.execution.ray_pool import RayExecutor

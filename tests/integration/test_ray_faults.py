@@ -60,7 +60,7 @@ def process_measured(executor: RayExecutor, name: str = "pid") -> int:
 
 def wait_for(executor: RayExecutor, tasks: int) -> dict[str, Settlement]:
     settled: dict[str, Settlement] = {}
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + 120.0
     while len(settled) < tasks and time.monotonic() < deadline:
         settlement = executor.next_settled(1.0)
         if settlement is not None:
@@ -140,13 +140,13 @@ def test_work_spreads_over_the_workers_of_a_pool(executor: RayExecutor) -> None:
     executor.start([oracle_pool(isolated=False, timeout_s=30.0, workers=2)])
     settle_all(executor, [evaluate(f"warm{n}", "sleep:0.3") for n in range(2)])
     began = time.monotonic()
-    settled = settle_all(executor, [evaluate(str(n), "sleep:0.2") for n in range(10)])
-    assert time.monotonic() - began < 1.8, "one worker would need 2 s"
+    settled = settle_all(executor, [evaluate(str(n), "sleep:0.4") for n in range(10)])
+    assert time.monotonic() - began < 3.6, "one worker would need 4 s"
     workers = [settlement.timing.worker for settlement in settled.values()]
     assert {workers.count(name) for name in ("measured[1]", "measured[2]")} <= {4, 5, 6}
     use = executor.utilisation()[0]
     assert (use.settled, use.running, use.waiting, use.ready) == (12, 0, 0, 2)
-    assert use.busy_s == pytest.approx(2.6, abs=0.3)
+    assert use.busy_s == pytest.approx(4.6, abs=0.5)
 
 
 def test_same_names_twice_on_one_cluster(executor: RayExecutor) -> None:

@@ -1,8 +1,5 @@
 """What every executor must do, as tests. Subclass `ExecutorContract` and name your executor.
 
-Call ``pytest.register_assert_rewrite("heuresis.testing.executor_contract")`` before the import to
-see values in failed assertions.
-
 Example::
 
     class TestMyExecutor(ExecutorContract):
@@ -47,8 +44,8 @@ from heuresis.testing.fakes import (
     process_lives,
 )
 
-PATIENCE_S = 60.0
-TIME_LIMIT_S = 1.0
+PATIENCE_S = 120.0
+TIME_LIMIT_S = 2.0
 MEMORY_LIMIT_MiB = 300
 
 
@@ -206,7 +203,8 @@ class ExecutorContract:
         }
         executor.start([oracle_pool()])
         settled = settle_all(executor, [evaluate(text, text) for text in expected])
-        assert {text: causes_of(settled[text])[0] for text in expected} == expected
+        found = {text: causes_of(settled[text])[0] for text in expected}
+        assert found == expected, found
         by_text = {text: outcomes_of(settled[text])[0] for text in expected}
         assert "RuntimeError: unexpected in <scratch>" in by_text["raise"].model_dump_json()
         assert "SIGSEGV" in by_text["segfault"].model_dump_json()
@@ -217,7 +215,7 @@ class ExecutorContract:
         executor.start([oracle_pool()])
         texts = ("a", "segfault", "bb", "hang", "ccc")
         settled = settle_all(executor, [evaluate("batch", *texts)])
-        assert causes_of(settled["batch"]) == ["ok", "crash", "ok", "timeout", "ok"]
+        assert causes_of(settled["batch"]) == ["ok", "crash", "ok", "timeout", "ok"], settled
         assert value_of(outcomes_of(settled["batch"])[4]) == 3
 
     def test_a_helper_process_of_a_hung_oracle_dies_too(
