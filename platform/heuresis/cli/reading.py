@@ -229,15 +229,12 @@ def _show_candidate(folder: RunFolder, wanted: str, as_json: bool) -> None:
 
 def _canonical(folder: RunFolder, text: str) -> str | None:
     """Return the canonical form of a text, if the run's space takes it."""
-    from heuresis.campaign.loading import load_document, load_spec
+    from heuresis.campaign.resolve import load_campaign
     from heuresis.errors import HeuresisError
-    from heuresis.registry import SPACES, load
 
     try:
-        spec = load_spec(load_document(folder.resolved))
-        space = load(SPACES, spec.space.kind)
-        canonical: str = space(space.Config.model_validate(spec.space.params)).canonical(text)
-    except (HeuresisError, ValueError):
+        canonical: str = load_campaign(folder.resolved).space.canonical(text)
+    except HeuresisError:
         return None
     return canonical
 
