@@ -1,0 +1,45 @@
+"""The same promises, kept by every oracle we ship."""
+
+# The rewriting of assertions must be asked for before the import.
+# ruff: noqa: E402
+
+import pytest
+
+pytest.register_assert_rewrite("heuresis.testing.oracle_contract")
+
+from heuresis import registry
+from heuresis.testing.oracle_contract import OracleCase, OracleContract
+
+UNREADABLE = "no such thing"
+EXOTIC = "C[Hg]C"
+
+
+def test_no_oracle_is_forgotten() -> None:
+    assert registry.names(registry.ORACLES) == ["openmm-md", "rdkit-descriptors", "xtb"]
+
+
+class TestDescriptors(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "rdkit-descriptors")
+        return OracleCase(oracle, {}, ("CCO", "CC(=O)Oc1ccccc1C(=O)O", "C"), refused=(UNREADABLE,))
+
+
+class TestXTB(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "xtb")
+        return OracleCase(oracle, {"conformers": 1}, ("CO", "C=C"), refused=(UNREADABLE, "[Pu]"))
+
+
+class TestMolecularDynamics(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "openmm-md")
+        config = {
+            "duration_ps": 1.0,
+            "equilibration_ps": 0.1,
+            "conservation_check_ps": 0.1,
+            "conformers": 1,
+        }
+        return OracleCase(oracle, config, ("CO", "CCO"), refused=(UNREADABLE, EXOTIC))

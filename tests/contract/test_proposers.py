@@ -1,0 +1,50 @@
+"""The same promises, kept by every proposer we ship."""
+
+# The rewriting of assertions must be asked for before the import.
+# ruff: noqa: E402
+
+import pytest
+
+pytest.register_assert_rewrite("heuresis.testing.proposer_contract")
+
+from heuresis import registry
+from heuresis.errors import UserError
+from heuresis.spaces.molecule import MoleculeSpace
+from heuresis.testing.proposer_contract import ProposerCase, ProposerContract, make
+
+SPACE = MoleculeSpace(MoleculeSpace.Config(heavy_atoms=(4, 40)))
+EXEMPLARS = ("CC(=O)Oc1ccccc1C(=O)O", "CN1CCC(Oc2ccc3[nH]ccc3c2)CC1", "N#Cc1ccc(-c2ccsc2)cc1")
+
+
+def test_no_proposer_is_forgotten() -> None:
+    assert registry.names(registry.PROPOSERS) == ["graph-moves", "language-model"]
+
+
+class TestGraphMoves(ProposerContract):
+    @pytest.fixture
+    def case(self) -> ProposerCase:
+        proposer = registry.load(registry.PROPOSERS, "graph-moves")
+        return ProposerCase(proposer, {}, SPACE, EXEMPLARS, valid_share=0.9)
+
+
+class TestGraphMovesInANarrowSpace(ProposerContract):
+    @pytest.fixture
+    def case(self) -> ProposerCase:
+        proposer = registry.load(registry.PROPOSERS, "graph-moves")
+        space = MoleculeSpace(
+            MoleculeSpace.Config(elements=("C", "N"), heavy_atoms=(5, 12), stereo="strip")
+        )
+        return ProposerCase(proposer, {}, space, ("CCNCCC", "C1CCNCC1", "Nc1ccccc1"))
+
+
+class TestLanguageModel(ProposerContract):
+    @pytest.fixture
+    def case(self) -> ProposerCase:
+        proposer = registry.load(registry.PROPOSERS, "language-model")
+        config = {"learn_updates": 1, "learn_batch": 4, "guard_samples": 0}
+        case = ProposerCase(proposer, config, SPACE, EXEMPLARS)
+        try:
+            make(case)
+        except UserError as error:
+            pytest.skip(f"the shipped prior is not in this checkout: {error}")
+        return case
