@@ -121,11 +121,13 @@ def test_a_campaign_arrives_whole(store: Path, tmp_path: Path) -> None:
 
     run = client(uri).get_run(run_id)
     assert run.info.status == "FINISHED"
-    assert run.info.start_time == int(ENTRIES[0].recorded_at * 1000)
     assert run.info.end_time == int(ENTRIES[-1].recorded_at * 1000)
     assert run.data.params["oracles.xtb.timeout_s"] == "120.0"
     assert run.data.tags["campaign"] == "blue-emitters"
-    assert run.data.tags["mlflow.note.content"] == "Rigid emitters?"
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("Rigid emitters?\n\nThe best of ")
+    assert VIEW.best is not None
+    assert note.endswith(VIEW.best.candidate.text)
     assert run.data.metrics["best/score"] == VIEW.best_score
     assert run.data.metrics["best/top100_diversity"] == 1.0
     for key in ("best/score", "candidates/completed", "learning/language-model.loss"):
@@ -154,6 +156,7 @@ def test_a_resumed_campaign_continues_its_run_and_repeats_nothing(store: Path) -
     run_id = finished_run(first)
     assert client(uri).get_run(run_id).info.status == "KILLED"
 
+    client(uri).set_tag(run_id, "mlflow.note.content", "My own words")
     second = tracker(uri, run_id=run_id)
     second.replay(ENTRIES[:400])
     second.record(ENTRIES[400:])
@@ -162,6 +165,8 @@ def test_a_resumed_campaign_continues_its_run_and_repeats_nothing(store: Path) -
     third = tracker(uri, run_id=run_id)
     third.publish(ENTRIES, "finished")
 
+    note = client(uri).get_run(run_id).data.tags["mlflow.note.content"]
+    assert note == "My own words"
     assert client(uri).get_run(run_id).info.status == "FINISHED"
     for key in ("best/score", "candidates/completed", "failures/all"):
         assert history(uri, run_id, key) == expected(key)
@@ -170,11 +175,15 @@ def test_a_resumed_campaign_continues_its_run_and_repeats_nothing(store: Path) -
 
 def test_a_run_that_is_gone_is_written_anew(store: Path) -> None:
     uri = sqlite_uri(store)
-    watched = tracker(uri, run_id="0" * 32)
+    watched = tracker(uri, run_id="0" * 32, metered={"xtb", "md"})
     watched.publish(ENTRIES, "failed")
     run_id = finished_run(watched)
     assert run_id != "0" * 32
-    assert client(uri).get_run(run_id).info.status == "FAILED"
+    run = client(uri).get_run(run_id)
+    assert run.info.status == "FAILED"
+    assert run.info.start_time == int(ENTRIES[0].recorded_at * 1000)
+    steps = [step for step, _ in history(uri, run_id, "candidates/completed")]
+    assert max(steps) == 150  # the evaluations that the budget counts
 
 
 def test_a_deleted_experiment_is_one_clear_sentence(store: Path) -> None:

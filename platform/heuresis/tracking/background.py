@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from heuresis.errors import UserError
@@ -55,6 +55,7 @@ class BackgroundTracker:
     Args:
         sink: where it goes.
         workers: oracle → number of workers, for the busy share of its slots.
+        metered: oracles whose evaluations are the steps of the curves; None: all of them.
         republish: the command that writes the ledger again, for the closing sentence.
         finish_timeout_s: how long `finish` waits for the sink.
         monotonic: clock for intervals and back-off, in seconds.
@@ -65,6 +66,7 @@ class BackgroundTracker:
         sink: Sink,
         *,
         workers: Mapping[str, int],
+        metered: Collection[str] | None = None,
         republish: str,
         finish_timeout_s: float = 45.0,
         monotonic: Callable[[], float] = time.monotonic,
@@ -79,7 +81,7 @@ class BackgroundTracker:
         self._ending: str | None = None
         self._thread: threading.Thread | None = None
         # From here on: the writer thread only (and `replay`, before it starts).
-        self._sampler = Sampler(CampaignView(), workers)
+        self._sampler = Sampler(CampaignView(metered=metered), workers)
         self._pending: deque[Point] = deque()
         self._failed_attempts = 0
         self._error: str | None = None

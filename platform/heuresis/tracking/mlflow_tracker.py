@@ -13,13 +13,14 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from heuresis.errors import UserError
 from heuresis.records import canonical_json
+from heuresis.report.page import answer
 from heuresis.report.projections import CampaignView
 from heuresis.search.objective import Objective
 from heuresis.tracking.background import BackgroundTracker
@@ -40,6 +41,7 @@ RUN_STATUS = {
     "paused": "KILLED",
     "failed": "FAILED",
 }
+_NOTE = "mlflow.note.content"
 _PARAMETERS_PER_REQUEST = 100
 _TAG_CHARACTERS_MAX = 5000
 _ENVIRONMENT = {
@@ -64,11 +66,14 @@ class MLflowSettings:
     spec: Mapping[str, Any] = field(default_factory=dict)
     """The resolved spec; becomes the run's parameters."""
     description: str = ""
-    """Markdown on the run's page: the question."""
+    """Markdown on the run's page: the question. The answer is added at the end, unless a person
+    has rewritten it."""
     artifacts: Sequence[Path] = ()
     """Files to keep with the run; sent at the start if they exist, and again when they changed."""
     workers: Mapping[str, int] = field(default_factory=dict)
     """Oracle → number of workers, for the busy share of its slots."""
+    metered: Collection[str] | None = None
+    """Oracles whose evaluations are the steps of the curves; None: all of them."""
     table_rows: int = 50
     republish: str = "heuresis publish RUN"
     """The command that writes the ledger again, for the closing sentence."""
@@ -109,6 +114,7 @@ class MLflowTracker(BackgroundTracker):
         super().__init__(
             self._run,
             workers=settings.workers,
+            metered=settings.metered,
             republish=settings.republish,
             finish_timeout_s=finish_timeout_s,
             monotonic=monotonic,
@@ -207,12 +213,24 @@ class MLflowSink:
             )
 
     def close(self, view: CampaignView, status: str) -> None:
-        """Close the run; what resumes it sets it running again."""
+        """Add the answer to the description and close the run; a resume sets it running again."""
+        if self._settings.description:
+            self._log_answer(view)
         self._client.set_terminated(
             self.run_id,
             status=RUN_STATUS.get(status, "FAILED"),
             end_time=_milliseconds(view.last_at),
         )
+
+    def _log_answer(self, view: CampaignView) -> None:
+        tags = self._client.get_run(self.run_id).data.tags
+        question = self._settings.description[:_TAG_CHARACTERS_MAX]
+        if not tags.get(_NOTE, "").startswith(question):
+            return  # a person's words: not ours to change
+        text = f"{question}\n\n{answer(view, self._objective)}"
+        if view.best is not None:
+            text += f"\n\n    {view.best.candidate.text}"
+        self._client.set_tag(self.run_id, _NOTE, text)
 
     # -- runs ------------------------------------------------------------------------------------
 
@@ -246,7 +264,7 @@ class MLflowSink:
             **settings.tags,
         }
         if settings.description:
-            tags["mlflow.note.content"] = settings.description
+            tags[_NOTE] = settings.description
         run = self._client.create_run(
             experiment_id,
             run_name=settings.run_name,
