@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from heuresis.errors import CalculationError, OracleSetupError
+from heuresis.errors import CalculationError, ImplausibleResultError, OracleSetupError
 from heuresis_oracles.molecules import unpaired_electrons
 from heuresis_oracles.units import ELEMENTARY_CHARGE_ANGSTROM_TO_DEBYE, HARTREE_TO_EV
 
@@ -24,6 +24,10 @@ _HEAVIEST_ELEMENT = 86
 _IONISATION_METHOD = "IPEA1-xTB"
 _IONISATION_SHIFT_eV = 4.8455
 """Empirical self-interaction correction, subtracted from both ionisation potential and affinity."""
+
+
+SMALLEST_GAP_eV = 0.1
+"""Below it, thermal occupation (300 K is 0.026 eV) empties the assumed HOMO."""
 
 
 class ElectronicState(NamedTuple):
@@ -89,6 +93,7 @@ def ground_state_properties(atoms: Atoms, state: ElectronicState) -> dict[str, f
     Raises:
         CalculationError: the self-consistent field failed, or a value is not finite.
         OracleSetupError: there is no gap in the minimal basis.
+        ImplausibleResultError: HOMO and LUMO are degenerate: another spin state lies lower.
     """
     try:
         energy_eV = float(atoms.get_potential_energy())
@@ -100,6 +105,13 @@ def ground_state_properties(atoms: Atoms, state: ElectronicState) -> dict[str, f
         np.asarray(result.get("orbital-occupations")),
         state.unpaired,
     )
+    if lumo_eV - homo_eV < SMALLEST_GAP_eV:
+        raise ImplausibleResultError(
+            f"the gap is {lumo_eV - homo_eV:.3f} eV with multiplicity {state.unpaired + 1}: the"
+            f" frontier orbitals are degenerate (limit {SMALLEST_GAP_eV} eV), so this spin state is"
+            " not the one that nature occupies; state the radical electrons in the SMILES or set"
+            " multiplicity"
+        )
     dipole = np.asarray(atoms.calc.results["dipole"]) - state.charge * atoms.get_center_of_mass()
     heavy_atoms = int(np.count_nonzero(atoms.numbers > 1))
     return _finite(

@@ -28,6 +28,7 @@ from heuresis.records import (
 from heuresis_oracles.connectivity import require_same_connectivity
 from heuresis_oracles.electronic import (
     ElectronicState,
+    SMALLEST_GAP_eV,
     electronic_state,
     ground_state_properties,
     require_elements,
@@ -43,37 +44,16 @@ if TYPE_CHECKING:
     from ase import Atoms
     from rdkit.Chem import Mol
 
+# fmt: off
 _GBSA_SOLVENTS = [
-    "acetone",
-    "acetonitrile",
-    "benzene",
-    "ch2cl2",
-    "chcl3",
-    "cs2",
-    "dmso",
-    "ether",
-    "methanol",
-    "thf",
-    "toluene",
-    "water",
+    "acetone", "acetonitrile", "benzene", "ch2cl2", "chcl3", "cs2", "dmso", "ether", "methanol",
+    "thf", "toluene", "water",
 ]
-_ALPB_SOLVENTS = sorted(
-    [
-        *_GBSA_SOLVENTS,
-        *[
-            "aniline",
-            "benzaldehyde",
-            "dioxane",
-            "dmf",
-            "ethanol",
-            "ethylacetate",
-            "furane",
-            "hexadecane",
-            "hexane",
-        ],
-        *["nitromethane", "octanol", "phenol", "woctanol"],
-    ]
-)
+_ALPB_SOLVENTS = sorted([
+    *_GBSA_SOLVENTS, "aniline", "benzaldehyde", "dioxane", "dmf", "ethanol", "ethylacetate",
+    "furane", "hexadecane", "hexane", "nitromethane", "octanol", "phenol", "woctanol",
+])
+# fmt: on
 SOLVENTS: dict[tuple[str, str], list[str]] = {
     ("alpb", "GFN2-xTB"): _ALPB_SOLVENTS,
     ("alpb", "GFN1-xTB"): _ALPB_SOLVENTS,
@@ -157,6 +137,7 @@ class XTB:
             "converged": "the self-consistent field"
             + (" and the geometry converged" if config.relax else " converged"),
             "same-connectivity": "re-perceived bonds equal those of the SMILES",
+            "definite-spin": f"the gap exceeds {SMALLEST_GAP_eV} eV, so the spin state is occupied",
             "finite": "every value is a finite number",
         }
         return OracleDeclaration(
@@ -219,7 +200,7 @@ class XTB:
                 name: Measurement(value=values[name], unit=unit)
                 for name, (unit, _) in _outputs(config).items()
             },
-            checks=("converged", "same-connectivity", "finite"),
+            checks=tuple(self.declare(config).checks),
         )
 
     def _atoms(self, molecule: Mol, state: ElectronicState) -> Atoms:

@@ -1,0 +1,145 @@
+"""The xTB oracle: states, gates and settings. Reference values are in tests/physics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from heuresis.errors import OracleSetupError
+from heuresis.records import Candidate, Evaluation, Failure, FailureCause
+from heuresis_oracles.electronic import frontier_orbitals
+from heuresis_oracles.xtb import SOLVENTS, XTB
+
+
+def measure(smiles: str, folder: Path, **settings: Any) -> Evaluation | Failure:
+    oracle = XTB(XTB.Config(**{"conformers": 1, **settings}))
+    [outcome] = oracle.evaluate([Candidate.of("molecule", smiles)], seed=1, workdir=folder)
+    assert isinstance(outcome, Evaluation | Failure)
+    return outcome
+
+
+def values(outcome: Evaluation | Failure) -> dict[str, float]:
+    assert isinstance(outcome, Evaluation), outcome
+    return {name: measurement.value for name, measurement in outcome.measurements.items()}
+
+
+def test_frontier_orbitals_ignore_thermal_occupation() -> None:
+    energies = np.array([-12.0, -10.0, -9.9, 1.0])
+    assert frontier_orbitals(energies, np.array([2.0, 1.1, 0.9, 0.0]), 0) == (-10.0, -9.9)
+
+
+def test_frontier_orbitals_of_a_radical_start_at_the_singly_occupied_one() -> None:
+    energies = np.array([-12.0, -9.0, 1.0])
+    assert frontier_orbitals(energies, np.array([2.0, 1.0, 0.0]), 1) == (-9.0, 1.0)
+
+
+@pytest.mark.parametrize("occupations", [[2.0, 2.0], [0.0, 0.0]])
+def test_no_gap_without_an_occupied_and_an_empty_orbital(occupations: list[float]) -> None:
+    with pytest.raises(OracleSetupError, match="no gap"):
+        frontier_orbitals(np.array([-1.0, 0.0]), np.array(occupations), 0)
+
+
+def test_radical_is_a_doublet(tmp_path: Path) -> None:
+    found = values(measure("C[CH2]", tmp_path))
+    assert found["gap_eV"] == pytest.approx(found["lumo_eV"] - found["homo_eV"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"multiplicity": 2}, "multiplicity 2 is impossible with 10 electrons"),
+        ({"max_atoms": 4}, "5 atoms"),
+    ],
+)
+def test_impossible_settings_for_a_molecule_are_setup_failures(
+    settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    outcome = measure("C", tmp_path, **settings)
+    assert isinstance(outcome, Failure)
+    assert outcome.cause == FailureCause.SETUP
+    assert words in outcome.message
+
+
+def test_element_beyond_radon_is_named(tmp_path: Path) -> None:
+    outcome = measure("[U]", tmp_path)
+    assert isinstance(outcome, Failure)
+    assert outcome.cause == FailureCause.SETUP
+    assert "no parameters for U" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_steps": 1}, "did not converge to 0.05 eV/Å in 1 steps"),
+        ({"max_scf_iterations": 1}, "self-consistent field failed"),
+    ],
+)
+def test_no_convergence_is_a_calculation_failure(
+    settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    outcome = measure("CCO", tmp_path, **settings)
+    assert isinstance(outcome, Failure)
+    assert outcome.cause == FailureCause.CALCULATION
+    assert words in outcome.message
+
+
+def test_a_molecule_that_falls_apart_is_inconclusive(tmp_path: Path) -> None:
+    outcome = measure("C", tmp_path, multiplicity=3)  # triplet methane dissociates
+    assert isinstance(outcome, Failure)
+    assert outcome.cause == FailureCause.IMPLAUSIBLE
+    assert "broke" in outcome.message
+
+
+def test_a_wrong_spin_state_is_inconclusive(tmp_path: Path) -> None:
+    raw = {"starting_geometry": "ETKDG"}
+    outcome = measure("O=O", tmp_path, **raw)  # dioxygen is a triplet, written as a singlet
+    assert isinstance(outcome, Failure)
+    assert outcome.cause == FailureCause.IMPLAUSIBLE
+    assert "degenerate" in outcome.message
+
+
+def test_raw_embedding_reaches_elements_without_mmff94(tmp_path: Path) -> None:
+    assert values(measure("C[Se]C", tmp_path, starting_geometry="ETKDG"))["gap_eV"] > 1.0
+
+
+def test_solvent_lowers_the_energy_and_raises_the_dipole(tmp_path: Path) -> None:
+    vacuum = values(measure("CO", tmp_path))
+    water = values(measure("CO", tmp_path, solvent="water"))
+    assert water["energy_eV"] < vacuum["energy_eV"] - 0.05
+    assert water["dipole_debye"] > vacuum["dipole_debye"]
+
+
+def test_every_listed_solvent_has_parameters() -> None:
+    from ase.build import molecule
+    from tblite.ase import TBLite
+
+    for (model, method), solvents in SOLVENTS.items():
+        for solvent in solvents:
+            atoms = molecule("H2O")
+            atoms.calc = TBLite(method=method, solvation=(model, solvent), verbosity=0)
+            assert np.isfinite(atoms.get_potential_energy()), (model, method, solvent)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"solvent": "watr"}, "did you mean 'water'"),
+        ({"solvent": "octanol", "solvation_model": "gbsa"}, "no gbsa parameters"),
+        ({"solvent": "water", "ionisation": True}, "defined in vacuum"),
+        ({"starting_geometry": "ETKDG", "relax": False}, "set relax: true"),
+        ({"method": "GFN3-xTB"}, "GFN2-xTB"),
+        ({"force_tolerance": 0.1}, "Extra inputs"),
+    ],
+)
+def test_bad_settings_are_refused_with_a_way_out(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        XTB.Config(**settings)
+
+
+def test_ionisation_outputs_are_declared_only_when_asked() -> None:
+    assert "ionisation_potential_eV" not in XTB.declare(XTB.Config()).outputs
+    assert "ionisation_potential_eV" in XTB.declare(XTB.Config(ionisation=True)).outputs
