@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,13 @@ def test_user_errors_are_sentences(recipe_path: Path, data_path: Path, tmp_path:
     one.write_text("CCO\n")
     with pytest.raises(UserError, match="too few to hold out"):
         _run(recipe_path, "--data", one)
+
+
+def test_the_allocator_setting_is_safe_to_ask_for() -> None:
+    # In a process of its own, because the setting cannot be taken back.
+    code = (
+        "from heuresis_models.memory import keep_freed_memory; import numpy;"
+        "taken = keep_freed_memory(); numpy.ones(10**7).sum(); print(taken)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in {"True", "False"}
