@@ -94,13 +94,14 @@ def crystal_of(cell: Cell, tolerance_angstrom: float = SYMMETRY_TOLERANCE_ANGSTR
         CrystalTextError: no symmetry is found, or the crystal does not fit the language.
         MissingExtraError: spglib is not installed.
     """
-    crystal = _rounded(cell, tolerance_angstrom)
+    seen = [_rounded(cell, tolerance_angstrom)]
     for _ in range(MAX_REWRITES):
-        again = _rounded(crystal.cell(), tolerance_angstrom)
-        if again == crystal:
-            return crystal
-        crystal = again
-    return crystal
+        again = _rounded(seen[-1].cell(), tolerance_angstrom)
+        if again in seen:
+            # A fixed point is a cycle of one; of a longer one, take the same member every time.
+            return min(seen[seen.index(again) :], key=lambda crystal: crystal.payload())
+        seen.append(again)
+    return seen[-1]
 
 
 def is_stable(crystal: Crystal, tolerance_angstrom: float = SYMMETRY_TOLERANCE_ANGSTROM) -> bool:

@@ -42,9 +42,9 @@ OBJECT_NAMES: Final = (
 )  # fmt: skip
 OBJECTS: Final = tuple(tag for name in OBJECT_NAMES for tag in (f"<{name}>", f"</{name}>"))
 
-ARROWS: Final = ("<yields>", "<from>", "<search>", "<expand>")
+ARROWS: Final = ("<yields>", "<from>", "<search>")
 """Operators: reactants yield a product; a product comes from reactants; a plain protein is searched
-for its binding residues; a residue is expanded into its atoms."""
+for its binding residues."""
 
 MARKS: Final = (
     "<fragment>", "<acetyl>", "<amide>", "<pocket>",
