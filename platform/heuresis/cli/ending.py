@@ -85,20 +85,25 @@ def where_to_look(session: Session, end: RunEnd) -> list[tuple[str, str]]:
     return rows
 
 
+def ui_command(session: Session) -> str:
+    """Say how to open MLflow: a command for a local store, the address of a server."""
+    from heuresis.campaign.tracking import default_tracking_uri
+    from heuresis.tracking.mlflow_server import store_folder
+
+    uri = str(session.settings.tracking_uri)
+    if store_folder(uri) is None:
+        return uri
+    return "heuresis ui" if uri == default_tracking_uri() else f"heuresis ui --tracking-uri {uri}"
+
+
 def mlflow_advice(session: Session) -> list[tuple[str, str]]:
     """Say how to open the run in MLflow: the command, if one is needed, and the page."""
     from heuresis.tracking.mlflow_server import DEFAULT_PORT, store_folder, ui_url
 
     uri = str(session.settings.tracking_uri)
     local = store_folder(uri) is not None
-    server = f"http://localhost:{DEFAULT_PORT}" if local else uri
+    page = f"http://localhost:{DEFAULT_PORT}" if local else uri
     tracker = session.mlflow
-    page = server
     if tracker is not None and tracker.run_id is not None and tracker.experiment_id is not None:
-        page = ui_url(server, tracker.experiment_id, tracker.run_id)
-    if not local:
-        return [("MLflow", page)]
-    from heuresis.campaign.tracking import default_tracking_uri
-
-    chosen = "" if uri == default_tracking_uri() else f" --tracking-uri {uri}"
-    return [("MLflow", f"heuresis ui{chosen}"), ("", page)]
+        page = ui_url(page, tracker.experiment_id, tracker.run_id)
+    return [("MLflow", ui_command(session)), ("", page)] if local else [("MLflow", page)]

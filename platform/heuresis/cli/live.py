@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,13 +18,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from heuresis.cli.tables import failures, funnel, learning, objective_measures
-from heuresis.cli.words import duration, measured, number
+from heuresis.cli.ending import ui_command
+from heuresis.cli.tables import failures, funnel, learning, objective_measures, without_unit
+from heuresis.cli.words import duration, measured, number, unit_word
 from heuresis.report.projections import CampaignView
 
 if TYPE_CHECKING:
     from heuresis.campaign.session import Session
     from heuresis.events import Entry
+    from heuresis.records import Measurement
 
 LINE_INTERVAL_S = 10.0
 REFRESH_PER_S = 4
@@ -36,9 +38,9 @@ LABEL = 11
 class _View:
     """Folds entries under a lock, because the live page is drawn by a thread of its own."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, metered: Collection[str] | None = None) -> None:
         self.console = console
-        self.view = CampaignView()
+        self.view = CampaignView(metered=metered)
         self.session: Session | None = None
         self.lock = threading.Lock()
         self.slots: dict[str, str] = {}
@@ -74,9 +76,7 @@ class _View:
         )
         measures = objective_measures(self.session.plan.objective) if self.session else []
         values = [
-            f"{name} {measured(best.measurements[name], unit=True)}"
-            for name in measures
-            if name in best.measurements
+            _named(name, best.measurements[name]) for name in measures if name in best.measurements
         ]
         text.append(f"\n{'   '.join(values)}", style="dim")
         return text
@@ -85,8 +85,8 @@ class _View:
 class LiveView(_View):
     """A page that redraws itself."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, metered: Collection[str] | None = None) -> None:
+        super().__init__(console, metered)
         self._live: Live | None = None
 
     def attach(self, session: Session) -> None:
@@ -95,7 +95,7 @@ class LiveView(_View):
         if session.dashboard is not None:
             self.console.print(f"Ray     {escape(session.dashboard)}", style="dim", soft_wrap=True)
         if session.mlflow is not None:
-            self.console.print("MLflow  heuresis ui", style="dim")
+            self.console.print(f"MLflow  {ui_command(session)}", style="dim", soft_wrap=True)
         self._live = Live(
             console=self.console,
             refresh_per_second=REFRESH_PER_S,
@@ -148,9 +148,9 @@ class LiveView(_View):
         return Group(*parts)
 
     def _best_grid(self) -> Table:
-        grid = Table.grid(padding=(0, 1))
+        grid = Table.grid(padding=(0, 1), expand=True)
         grid.add_column(width=LABEL, style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
+        grid.add_column(overflow="fold", ratio=1)
         grid.add_row("best", self.best_line())
         return grid
 
@@ -168,8 +168,8 @@ class LiveView(_View):
 class PlainView(_View):
     """A line now and then, for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, metered: Collection[str] | None = None) -> None:
+        super().__init__(console, metered)
         self._said = 0.0
         self._best: float | None = None
 
@@ -180,7 +180,7 @@ class PlainView(_View):
         if session.dashboard is not None:
             self._print(f"Ray dashboard: {session.dashboard}")
         if session.mlflow is not None:
-            self._print("MLflow: heuresis ui")
+            self._print(f"MLflow: {ui_command(session)}")
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Fold entries; print a line if it is time or something better was found."""
@@ -219,10 +219,16 @@ class PlainView(_View):
         self.console.print(text, markup=False, soft_wrap=True)
 
 
+def _named(measure: str, measurement: Measurement) -> str:
+    """Write ``gap 2.91 eV`` so that it does not break across lines."""
+    name = without_unit(measure.partition(".")[2], unit_word(measurement.unit))
+    return f"{name} {measured(measurement, unit=True)}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _lines(title: str, lines: Sequence[str]) -> Table:
-    grid = Table.grid(padding=(0, 1))
+    grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=LABEL, style="dim", no_wrap=True)
-    grid.add_column(overflow="ellipsis", no_wrap=True)
+    grid.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
     for number_, line in enumerate(lines):
         grid.add_row("" if number_ else title, Text(line))
     return grid

@@ -141,15 +141,19 @@ def _session(
     as_json: bool,
     quiet: bool,
 ) -> None:
+    from heuresis.campaign.reporting import metered_oracles
     from heuresis.campaign.session import Session
     from heuresis.cli.ending import ending_document, print_ending
     from heuresis.cli.live import LiveView, PlainView
 
     screen = console()
+    metered = metered_oracles(campaign)
     watcher: LiveView | PlainView | None = None
     if not (as_json or quiet):
         watcher = (
-            LiveView(screen) if screen.is_terminal and sys.stdin.isatty() else PlainView(screen)
+            LiveView(screen, metered)
+            if screen.is_terminal and sys.stdin.isatty()
+            else PlainView(screen, metered)
         )
         screen.print(f"[bold]{campaign.spec.campaign}[/bold]  {folder.path}", soft_wrap=True)
         if campaign.spec.question:

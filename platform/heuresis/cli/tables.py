@@ -46,7 +46,7 @@ def ranking(
     for measure in measures:
         units = {r.measurements[measure].unit for r in records if measure in r.measurements}
         unit = unit_word(next(iter(units))) if len(units) == 1 else ""
-        name = _without_unit(short[measure], unit) if unique else measure
+        name = without_unit(short[measure], unit) if unique else measure
         head = f"{name}\n{unit}" if unit else name
         table.add_column(head, justify="right", no_wrap=True)
     wide = width >= NARROW
@@ -67,7 +67,8 @@ def ranking(
     return table
 
 
-def _without_unit(name: str, unit: str) -> str:
+def without_unit(name: str, unit: str) -> str:
+    """Return a measure's name for a place where its unit is shown: ``gap_eV`` → ``gap``."""
     word = {"Å": "angstrom", "Å²": "angstrom2"}.get(unit, unit)
     stripped = name.removesuffix(f"_{word}") if word else name
     return stripped.replace("_", " ")
