@@ -66,12 +66,9 @@ def ranked_candidates(
             cell(f'<span class="score">{score:.3f}</span>{meter(score, "score")}', value=score)
         )
         line += [_measure_cell(record, *term) for term in terms.values()]
-        version = (
-            f"<br><small>{escaped(record.model_version)}</small>" if record.model_version else ""
-        )
         line.append(
             f'<td class="origin">{escaped(record.proposer)}<br>'
-            f"<small>{escaped(record.operator)}</small>{version}</td>"
+            f"<small>{escaped(record.operator)}</small></td>"
         )
         lines.append(line)
     left_out = view.completed - len(shown)
