@@ -36,6 +36,11 @@ class Interruption:
         """From now on, ask the loop."""
         self._ask = ask
 
+    @property
+    def asked(self) -> bool:
+        """Whether a person has asked to stop."""
+        return self._count > 0
+
     def ending(self) -> None:
         """The loop has ended: closing is not interrupted again, except by persistence."""
         self._closing = True
@@ -65,5 +70,7 @@ class Interruption:
         if self._ask is None or self._count > 1:
             raise KeyboardInterrupt
         name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        self._say(f"{name}: letting running work settle; once more to stop at once")
         self._ask(f"stopped by {name}")
+        # Not here: the signal may have come in the middle of a write to the same terminal.
+        message = f"{name}: letting running work settle; once more to stop at once"
+        threading.Thread(target=self._say, args=(message,), daemon=True).start()

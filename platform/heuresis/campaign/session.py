@@ -217,7 +217,10 @@ class Session:
         interruption.tell(controller.ask_stop)
         over = threading.Event()
         watchdog = threading.Thread(
-            target=self._watch_wall_time, args=(controller, over), name="wall-time", daemon=True
+            target=self._watch_wall_time,
+            args=(controller, over, interruption),
+            name="wall-time",
+            daemon=True,
         )
         watchdog.start()
         try:
@@ -226,11 +229,14 @@ class Session:
             over.set()
             watchdog.join()
 
-    def _watch_wall_time(self, controller: Controller, over: threading.Event) -> None:
+    def _watch_wall_time(
+        self, controller: Controller, over: threading.Event, interruption: Interruption
+    ) -> None:
         limit_s = self.budget.wall_time
         if limit_s is None:
             return
-        if not over.wait(max(0.0, limit_s - self.elapsed_s)):
+        expired = not over.wait(max(0.0, limit_s - self.elapsed_s))
+        if expired and not interruption.asked:  # who was stopped by a person is not finished
             controller.ask_stop("budget: wall time", finish=True)
 
     def _pools(self, checkpoints: dict[str, str]) -> list[PoolSpec]:

@@ -51,8 +51,7 @@ def print_ending(screen: Console, session: Session, end: RunEnd) -> None:
     }
     screen.print(
         f"{words[end.kind]} after {duration(session.elapsed_s)}: {view.completed} candidates"
-        f" completed of {view.accepted} new ones",
-        soft_wrap=True,
+        f" completed of {view.accepted} new ones"
     )
     screen.print(funnel(view, [oracle.name for oracle in session.plan.oracles]))
     for line in failures(view):

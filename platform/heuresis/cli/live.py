@@ -88,6 +88,7 @@ class LiveView(_View):
     def __init__(self, console: Console, metered: Collection[str] | None = None) -> None:
         super().__init__(console, metered)
         self._live: Live | None = None
+        self._message = ""
 
     def attach(self, session: Session) -> None:
         """Start to draw."""
@@ -117,8 +118,10 @@ class LiveView(_View):
             self._live = None
 
     def say(self, message: str) -> None:
-        """Print a line above the page."""
-        self.console.print(message, style="yellow", markup=False)
+        """Show a line at the end of the page, or print it when there is no page."""
+        self._message = message
+        if self._live is None:
+            self.console.print(message, style="yellow", markup=False)
 
     def _page(self) -> RenderableType:
         session = self.session
@@ -145,6 +148,8 @@ class LiveView(_View):
             ]
             if session.mlflow is not None and session.mlflow.problem is not None:
                 parts.append(_lines("", [str(session.mlflow.status)]))
+            if self._message:
+                parts.append(Text(self._message, style="yellow"))
         return Group(*parts)
 
     def _best_grid(self) -> Table:
