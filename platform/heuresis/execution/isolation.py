@@ -105,7 +105,7 @@ class IsolatedWorker:
             )
         self._pool = pool
         self._plugins = plugins
-        self._child: _Child | None = _Child(pool, plugins)
+        self._child: _Child | None = self._new_child()
 
     @property
     def process_id(self) -> int | None:
@@ -189,7 +189,7 @@ class IsolatedWorker:
     def _ready_child(self) -> _Child:
         last = "its process keeps dying before any work"
         for _ in range(START_ATTEMPTS):
-            child = self._child or _Child(self._pool, self._plugins)
+            child = self._child or self._new_child()
             self._child = child
             if child.is_ready:
                 if child.is_alive():
@@ -214,6 +214,12 @@ class IsolatedWorker:
                 self._discard()
                 raise PoolError(complaint.decode())
         raise PoolError(f"pool '{self._pool.name}' cannot start: {last}".strip())
+
+    def _new_child(self) -> _Child:
+        try:
+            return _Child(self._pool, self._plugins)
+        except OSError as error:  # no disk space, no processes, no open files left
+            raise PoolError(f"pool '{self._pool.name}' cannot start: {error}") from error
 
     def _discard(self) -> int:
         child, self._child = self._child, None

@@ -147,7 +147,8 @@ class RayExecutor:
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
         context = ray.init(
             address="local",
-            include_dashboard=self._dashboard,
+            # None: with it, but a dashboard that does not come up must not stop a campaign.
+            include_dashboard=None if self._dashboard else False,
             dashboard_host=ray_settings.LOOPBACK,
             dashboard_port=self._dashboard_port,
             object_store_memory=ray_settings.object_store_bytes(),

@@ -25,7 +25,15 @@ from heuresis.errors import InvalidCandidate, PoolError, UserError
 from heuresis.execution.outcomes import broken_contract, failure_from, one_line, verified
 from heuresis.ports import DesignSpace, Preparable, Trainable
 from heuresis.randomness import random_generator
-from heuresis.records import Candidate, Failure, OracleDeclaration, Outcome, Proposal, Record
+from heuresis.records import (
+    Candidate,
+    Failure,
+    FailureCause,
+    OracleDeclaration,
+    Outcome,
+    Proposal,
+    Record,
+)
 from heuresis.registry import ORACLES, PROPOSERS, SPACES
 from heuresis.tasks import (
     EvaluateResult,
@@ -207,20 +215,27 @@ class WorkerHost:
         self, candidates: Sequence[Candidate], seed: int, watch: _Stopwatch
     ) -> tuple[Outcome, ...]:
         assert self._declaration is not None
-        with self._workdir() as workdir:
-            try:
-                with watch:
-                    returned = self._plugin.evaluate(candidates, seed=seed, workdir=workdir)
-            except (Exception, SystemExit) as error:
-                if len(candidates) == 1:
-                    return (failure_from(error, scratch=str(workdir)),)
-            else:
-                return verified(returned, self._declaration, len(candidates))
+        try:
+            with self._workdir() as workdir:
+                try:
+                    with watch:
+                        returned = self._plugin.evaluate(candidates, seed=seed, workdir=workdir)
+                except (Exception, SystemExit) as error:
+                    if len(candidates) == 1:
+                        return (failure_from(error, scratch=str(workdir)),)
+                else:
+                    return verified(returned, self._declaration, len(candidates))
+        except OSError as error:
+            message = f"no scratch folder: {error.strerror or error}"
+            return (Failure(cause=FailureCause.LOST, message=message),) * len(candidates)
         # Nobody knows which candidate broke the batch: measure them alone, so it costs only one.
         return tuple(self._evaluate((one,), seed, watch)[0] for one in candidates)
 
     @contextlib.contextmanager
     def _workdir(self) -> Iterator[Path]:
+        if self._scratch is not None:
+            # Campaigns outlive the patience of services that clean temporary folders.
+            self._scratch.mkdir(parents=True, exist_ok=True)
         workdir = Path(tempfile.mkdtemp(prefix="heuresis-", dir=self._scratch))
         before = Path.cwd() if self._enter_workdir else None
         if before is not None:

@@ -157,7 +157,8 @@ class ScriptedOracle:
     ) -> list[Outcome]:
         """Measure, or misbehave as told."""
         self._calls += 1
-        time.sleep(self._config.call_s)
+        if self._config.call_s:
+            time.sleep(self._config.call_s)
         (workdir / "scratch.txt").write_text(str(seed))
         outcomes = [self._one(candidate, seed, workdir) for candidate in candidates]
         if any(candidate.text.startswith("miscount") for candidate in candidates):
@@ -304,7 +305,8 @@ class ScriptedProposer:
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
         """Return the scripted texts, then random words; exemplars can order a death."""
-        time.sleep(self._config.propose_s)
+        if self._config.propose_s:
+            time.sleep(self._config.propose_s)
         for exemplar in prompt.exemplars:
             if exemplar.candidate.text == "kill":
                 os.kill(os.getpid(), 9)

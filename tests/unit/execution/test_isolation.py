@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from heuresis.errors import PoolError
 from heuresis.execution.isolation import IsolatedWorker, child_environment, longest_run_s
 from heuresis.records import Evaluation
 from heuresis.tasks import EvaluateResult
@@ -102,6 +104,14 @@ def test_an_interrupted_call_does_not_answer_the_next(monkeypatch: pytest.Monkey
         signal.signal(signal.SIGALRM, previous)
         worker.close()
     assert worker.process_id is None
+
+
+def test_no_room_for_a_process_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(PoolError, match=r"pool 'measured' cannot start:.*No such file"):
+        IsolatedWorker(oracle_pool(), plugins=PLUGINS)
 
 
 def test_longest_run_covers_a_second_round_for_batches() -> None:

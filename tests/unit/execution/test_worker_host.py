@@ -6,7 +6,7 @@ import pytest
 
 from heuresis.errors import PoolError
 from heuresis.execution.worker import WorkerHost
-from heuresis.records import Failure, FailureCause
+from heuresis.records import Evaluation, Failure, FailureCause
 from heuresis.tasks import EvaluateResult, LearnResult, PoolSpec
 from heuresis.testing.executor_contract import evaluate, learn, oracle_pool, propose, proposer_pool
 from heuresis.testing.fakes import PLUGINS, SCRIPTED_ORACLE, TEXT_SPACE
@@ -27,6 +27,12 @@ def test_scratch_is_empty_for_each_call_and_gone_afterwards(tmp_path: Path) -> N
         result = worker.run(evaluate(name, "x", "raise")).result
         assert isinstance(result, EvaluateResult)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cleaned_away_scratch_root_comes_back(tmp_path: Path) -> None:
+    result = host(oracle_pool(), tmp_path / "gone").run(evaluate("a", "x")).result
+    assert isinstance(result, EvaluateResult)
+    assert isinstance(result.outcomes[0], Evaluation)
 
 
 def test_an_exception_costs_one_candidate_of_a_batch() -> None:
@@ -83,3 +89,10 @@ def test_learning_without_a_place_to_save_is_refused() -> None:
 def test_space_and_oracle_must_fit() -> None:
     with pytest.raises(PoolError, match=f"measures crystal, not '{TEXT_SPACE}'"):
         host(oracle_pool(config={"spaces": ("crystal",)}))
+
+
+def test_a_full_disk_is_no_fault_of_the_candidates(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = host(oracle_pool(), tmp_path / "file").run(evaluate("a", "x", "y")).result
+    assert isinstance(result, EvaluateResult)
+    assert [o.cause for o in result.outcomes if isinstance(o, Failure)] == [FailureCause.LOST] * 2
