@@ -136,6 +136,8 @@ def _text_cell(record: CandidateRecord) -> str:
     if record.parents:
         parents = record.parent_texts or record.parents
         facts.append(("parents", "<br>".join(f"<code>{escaped(p)}</code>" for p in parents)))
+    if record.model_version is not None:
+        facts.append(("model version", f"<code>{escaped(record.model_version)}</code>"))
     if record.log_likelihood is not None:
         facts.append(("log-likelihood", number(record.log_likelihood)))
     facts += [
