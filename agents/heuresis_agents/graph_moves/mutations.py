@@ -8,6 +8,7 @@ Weights follow a measured mixture (element and append and delete most often; see
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TypeVar
 
 from numpy.random import Generator
@@ -42,6 +43,19 @@ _BOND = {order: bond for bond, order in _ORDER.items()}
 def pick(items: Sequence[Item], rng: Generator) -> Item:
     """Return one item, uniformly."""
     return items[int(rng.integers(len(items)))]
+
+
+@cache
+def built_from(
+    texts: tuple[str, ...], elements: frozenset[str], most: int | None = None
+) -> tuple[str, ...]:
+    """Return those SMILES that have no other elements, and at most so many heavy atoms."""
+    usable = []
+    for text in texts:
+        atoms = [atom.GetSymbol() for atom in Chem.MolFromSmiles(text).GetAtoms()]
+        if elements.issuperset(atoms) and (most is None or len(atoms) <= most):
+            usable.append(text)
+    return tuple(usable)
 
 
 def _pick_element(
@@ -120,12 +134,14 @@ def insert_atom(graph: RWMol, rng: Generator, elements: Elements) -> bool:
     return True
 
 
-def attach_fragment(graph: RWMol, rng: Generator, elements: Elements) -> bool:  # noqa: ARG001
-    """Attach a common substituent in place of a hydrogen."""
+def attach_fragment(graph: RWMol, rng: Generator, elements: Elements) -> bool:
+    """Attach a common substituent, made of allowed elements, in place of a hydrogen."""
     open_atoms = [i for i in _neutral(graph) if free_valence(graph, i)]
-    fragment = editable(pick(SUBSTITUENTS, rng))
-    if not open_atoms or fragment is None:
+    usable = built_from(SUBSTITUENTS, frozenset(elements))
+    if not open_atoms or not usable:
         return False
+    fragment = editable(pick(usable, rng))
+    assert fragment is not None, "every building block is readable"
     first = graph.GetNumAtoms()
     index = pick(open_atoms, rng)
     graph.InsertMol(fragment)

@@ -60,7 +60,8 @@ def test_children_are_new_and_know_their_parents() -> None:
     assert operators["mutate"] >= 20
     for child in children:
         assert set(child.parents) <= ids
-        assert len(child.parents) == (2 if child.operator == "crossover" else 1)
+        expected = {"crossover": 2, "start": 0}.get(child.operator, 1)
+        assert len(child.parents) == expected, child
 
 
 def test_what_is_in_flight_is_not_proposed_again() -> None:
@@ -123,7 +124,20 @@ def test_crossover_joins_parts_of_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "silly", ["COOC", "CN(C)N(C)N(C)C", "CNCl", "C1CC#CC1", "CS(C)C", "C=C=CC", "CSOC"]
+    "silly",
+    [
+        "COOC",
+        "CN(C)N(C)N(C)C",
+        "CNCl",
+        "C1CC#CC1",
+        "CS(C)C",
+        "C=C=CC",
+        "CSOC",
+        "C1=CC1",
+        "C1=CCC1",
+        "C1CC2=CC(C1)CC2",  # Bredt
+        "C1CCCCCCCC1",
+    ],
 )
 def test_silly_chemistry_is_not_proposed(silly: str) -> None:
     graph = editable(silly)
@@ -138,6 +152,49 @@ def test_building_blocks_are_sound(text: str) -> None:
         smiles = finished(graph)
         assert smiles is not None
         assert SPACE.canonical(smiles) == SPACE.canonical(text)
+
+
+def test_large_rings_of_parents_may_stay() -> None:
+    graph = editable("C1CCCCCCCCCCC1")
+    assert graph is not None
+    assert finished(graph, largest=12) == "C1CCCCCCCCCCC1"
+
+
+@pytest.mark.parametrize("elements", [("C", "N"), ("Si", "O"), ("O", "N", "F")])
+def test_any_set_of_elements_can_be_grown_from(elements: tuple[str, ...]) -> None:
+    space = MoleculeSpace(MoleculeSpace.Config(elements=elements, heavy_atoms=(2, 6)))
+    proposer = GraphMoves(GraphMoves.Config(), space)
+    children = proposer.propose(prompt(), 5, np.random.default_rng(2))
+    for child in children:
+        atoms = Chem.MolFromSmiles(child.text).GetAtoms()
+        assert {atom.GetSymbol() for atom in atoms} <= set(elements)
+    # Without carbon there is little that a chemist would make; more must not be made up.
+    assert len(children) == 5 if "C" in elements else len(children) >= 1
+
+
+def test_elements_that_no_edit_knows_are_a_users_error() -> None:
+    space = MoleculeSpace(MoleculeSpace.Config(elements=("Xe", "Kr")))
+    with pytest.raises(UserError, match="the space allows only Xe, Kr"):
+        GraphMoves(GraphMoves.Config(), space)
+
+
+def test_grown_molecules_have_the_size_that_the_space_asks_for() -> None:
+    space = MoleculeSpace(MoleculeSpace.Config(heavy_atoms=(35, 38)))
+    proposer = GraphMoves(GraphMoves.Config(), space)
+    children = proposer.propose(prompt(), 8, np.random.default_rng(4))
+    assert [child.operator for child in children] == ["start"] * 8
+    for child in children:
+        assert 35 <= Chem.MolFromSmiles(child.text).GetNumHeavyAtoms() <= 38
+
+
+def test_what_the_space_always_refuses_is_returned_so_that_it_is_counted() -> None:
+    hopeless = MoleculeSpace(MoleculeSpace.Config(forbid_smarts={"anything": "[*]"}))
+    proposer = GraphMoves(GraphMoves.Config(), hopeless)
+    children = proposer.propose(prompt(*PARENTS), 3, np.random.default_rng(4))
+    assert 0 < len(children) <= 3
+    for child in children:
+        with pytest.raises(InvalidCandidate, match="forbidden pattern anything"):
+            hopeless.canonical(child.text)
 
 
 def test_another_space_is_refused() -> None:
