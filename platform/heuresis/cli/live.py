@@ -150,6 +150,8 @@ class LiveView(_View):
                 parts.append(_lines("", [str(session.mlflow.status)]))
             if self._message:
                 parts.append(Text(self._message, style="yellow"))
+        # The terminal echoes ^C where the page ends: behind a full line it would begin a new one.
+        parts.append(Text(""))
         return Group(*parts)
 
     def _best_grid(self) -> Table:
