@@ -12,6 +12,8 @@ BOHR_TO_ANGSTROM: Final = 0.529177210903
 ELEMENTARY_CHARGE_ANGSTROM_TO_DEBYE: Final = 4.803204712570263
 """1 e·Å in debye: 1.602176634e-19 C × 1e-10 m × 299792458 m/s / 1e-21 C·m²/s."""
 
+EV_TO_KILOJOULE_PER_MOL: Final = 96.48533212331002
+"""Faraday constant in kC/mol, exact in the SI of 2019."""
 KILOCALORIE_TO_KILOJOULE: Final = 4.184
 """Thermochemical calorie, the one of MMFF94 and RDKit."""
 ANGSTROM_TO_NANOMETRE: Final = 0.1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from heuresis.errors import CalculationError, did_you_mean
+from heuresis.errors import did_you_mean
 from heuresis.ports import PluginConfig
 from heuresis.randomness import derived_seed
 from heuresis.records import (
@@ -32,12 +32,12 @@ from heuresis_oracles.electronic import (
     electronic_state,
     ground_state_properties,
     require_elements,
-    scf_failure,
     vertical_ionisation_eV,
 )
 from heuresis_oracles.embedding import embed, positions_angstrom
 from heuresis_oracles.molecules import parse_single_molecule
 from heuresis_oracles.outcomes import evaluate_each, version_with
+from heuresis_oracles.relaxation import Optimizer, relax
 from heuresis_oracles.threads import limit_native_threads
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class XTB:
         method: Literal["GFN2-xTB", "GFN1-xTB"] = "GFN2-xTB"
         relax: bool = True
         """Relax the geometry with the method; otherwise use the MMFF94 geometry (fast, rough)."""
-        optimizer: Literal["BFGS", "LBFGS", "FIRE"] = "LBFGS"
+        optimizer: Optimizer | None = None
+        """By default BFGS from the MMFF94 Hessian, or LBFGS from a raw ETKDG embedding."""
         force_tolerance_eV_per_angstrom: float = Field(default=0.05, gt=0.0, le=1.0)
         max_steps: int = Field(default=500, ge=1)
         """Relaxation steps before the candidate fails as not converged."""
@@ -142,7 +143,7 @@ class XTB:
         }
         return OracleDeclaration(
             kind="xtb",
-            version=version_with("1", "tblite", "ase", "rdkit"),
+            version=version_with("1", "tblite", "ase", "rdkit", "openmm"),
             spaces=("molecule",),
             outputs={
                 name: OutputDeclaration(unit=unit, description=description)
@@ -188,7 +189,13 @@ class XTB:
         )
         atoms = self._atoms(molecule, state)
         if config.relax:
-            self._relax(atoms)
+            relax(
+                atoms,
+                molecule,
+                optimizer=config.optimizer or ("MMFF94-BFGS" if refine else "LBFGS"),
+                force_tolerance_eV_per_angstrom=config.force_tolerance_eV_per_angstrom,
+                max_steps=config.max_steps,
+            )
         values = ground_state_properties(atoms, state)
         require_same_connectivity(molecule, atoms.positions)
         if config.ionisation:
@@ -223,23 +230,6 @@ class XTB:
             verbosity=0,
         )
         return atoms
-
-    def _relax(self, atoms: Atoms) -> None:
-        from ase import optimize
-
-        config = self.config
-        optimizer = getattr(optimize, config.optimizer)(atoms, logfile=None)
-        try:
-            converged = optimizer.run(
-                fmax=config.force_tolerance_eV_per_angstrom, steps=config.max_steps
-            )
-        except Exception as error:
-            raise scf_failure(error) from error
-        if not converged:
-            raise CalculationError(
-                f"the geometry did not converge to {config.force_tolerance_eV_per_angstrom} eV/Å"
-                f" in {config.max_steps} steps (max_steps)"
-            )
 
 
 def _outputs(config: XTB.Config) -> dict[str, tuple[str, str]]:

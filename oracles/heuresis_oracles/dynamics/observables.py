@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from heuresis_oracles.dynamics.statistics import standard_error
+from heuresis_oracles.dynamics.block_averages import standard_error
 
 if TYPE_CHECKING:
     from rdkit.Chem import Atom, Mol

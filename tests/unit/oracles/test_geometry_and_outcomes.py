@@ -118,3 +118,4 @@ def test_units_agree_with_ase() -> None:
     assert pytest.approx(ase.units.kB / (ase.units.kJ / ase.units.mol), rel=1e-6) == (
         units.GAS_CONSTANT_KJ_PER_MOL_K
     )
+    assert pytest.approx(ase.units.mol / ase.units.kJ, rel=1e-7) == units.EV_TO_KILOJOULE_PER_MOL

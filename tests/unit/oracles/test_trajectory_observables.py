@@ -7,6 +7,7 @@ import pytest
 from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
+from heuresis_oracles.dynamics.block_averages import standard_error
 from heuresis_oracles.dynamics.observables import (
     align_to_mean,
     longest_distance,
@@ -16,7 +17,6 @@ from heuresis_oracles.dynamics.observables import (
     torsion_angles,
     torsional_flexibility,
 )
-from heuresis_oracles.dynamics.statistics import standard_error
 
 
 def tumbling(structure: np.ndarray, frames: int, noise: float, seed: int = 0) -> np.ndarray:

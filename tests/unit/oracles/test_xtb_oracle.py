@@ -27,6 +27,21 @@ def values(outcome: Evaluation | Failure) -> dict[str, float]:
     return {name: measurement.value for name, measurement in outcome.measurements.items()}
 
 
+class Counting:
+    """A calculator that counts how often forces are asked."""
+
+    def __init__(self, calculator: Any) -> None:
+        self.calculator = calculator
+        self.calls = 0
+
+    def get_forces(self, atoms: Any) -> Any:
+        self.calls += 1
+        return self.calculator.get_forces(atoms)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.calculator, name)
+
+
 def test_frontier_orbitals_ignore_thermal_occupation() -> None:
     energies = np.array([-12.0, -10.0, -9.9, 1.0])
     assert frontier_orbitals(energies, np.array([2.0, 1.1, 0.9, 0.0]), 0) == (-10.0, -9.9)
@@ -143,3 +158,50 @@ def test_bad_settings_are_refused_with_a_way_out(settings: dict[str, Any], words
 def test_ionisation_outputs_are_declared_only_when_asked() -> None:
     assert "ionisation_potential_eV" not in XTB.declare(XTB.Config()).outputs
     assert "ionisation_potential_eV" in XTB.declare(XTB.Config(ionisation=True)).outputs
+
+
+def test_all_optimizers_reach_the_same_minimum_and_the_default_in_fewest_steps(
+    tmp_path: Path,
+) -> None:
+    from ase import Atoms
+    from rdkit import Chem
+    from tblite.ase import TBLite
+
+    from heuresis_oracles.embedding import embed, positions_angstrom
+    from heuresis_oracles.relaxation import Optimizer, relax
+
+    molecule = embed(Chem.AddHs(Chem.MolFromSmiles("NC(=O)c1ccc(O)cc1")), conformers=1, seed=1)
+    energies, calls = {}, {}
+    optimizers: tuple[Optimizer, ...] = ("MMFF94-BFGS", "BFGS", "LBFGS", "FIRE")
+    for optimizer in optimizers:
+        atoms = Atoms(
+            [atom.GetSymbol() for atom in molecule.GetAtoms()], positions_angstrom(molecule)
+        )
+        atoms.calc = Counting(TBLite(method="GFN2-xTB", verbosity=0))
+        relax(
+            atoms,
+            molecule,
+            optimizer=optimizer,
+            force_tolerance_eV_per_angstrom=0.02,
+            max_steps=200,
+        )
+        energies[optimizer] = atoms.get_potential_energy()
+        calls[optimizer] = atoms.calc.calls
+    assert max(energies.values()) - min(energies.values()) < 2e-3
+    assert calls["MMFF94-BFGS"] < 0.7 * min(calls["BFGS"], calls["LBFGS"], calls["FIRE"])
+
+
+def test_hessian_knows_soft_from_stiff() -> None:
+    from rdkit import Chem
+
+    from heuresis_oracles.embedding import embed, positions_angstrom
+    from heuresis_oracles.relaxation import mmff94_hessian, stiffened
+
+    molecule = embed(Chem.AddHs(Chem.MolFromSmiles("CCO")), conformers=1, seed=1)
+    hessian = mmff94_hessian(molecule, positions_angstrom(molecule))
+    eigenvalues = np.linalg.eigvalsh(hessian)
+    assert np.abs(eigenvalues[:6]).max() < 0.05  # three translations, three rotations
+    assert eigenvalues[6] > 0.02
+    # MMFF94 stretches O-H with 7.8 md/Å = 48.8 eV/Å²; both ends move, so nearly twice that.
+    assert 80.0 < eigenvalues[-1] < 110.0
+    assert np.linalg.eigvalsh(stiffened(hessian)).min() == pytest.approx(2.0)
