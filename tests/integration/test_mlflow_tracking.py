@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic_ledger import synthetic_entries, synthetic_plan
 
 from heuresis.events import Entry
 from heuresis.report.projections import CampaignView
@@ -35,19 +34,7 @@ PNG = bytes.fromhex(
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
 
-def _generator() -> Any:
-    file = ROOT / "tests" / "unit" / "report" / "synthetic_ledger.py"
-    spec = importlib.util.spec_from_file_location("synthetic_ledger", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["synthetic_ledger"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-SYNTHETIC = _generator()
-ENTRIES: list[Entry] = SYNTHETIC.synthetic_entries(150)
+ENTRIES: list[Entry] = synthetic_entries(150)
 VIEW = CampaignView().apply_all(ENTRIES)
 
 
@@ -76,7 +63,7 @@ def tracker(uri: str, **changes: Any) -> MLflowTracker:
     }
     return MLflowTracker(
         MLflowSettings(**{**settings, **changes}),
-        objective=SYNTHETIC.synthetic_plan().objective,
+        objective=synthetic_plan().objective,
         depict_png=lambda _: PNG,
         diversity=lambda texts: len(set(texts)) / len(texts),
         finish_timeout_s=90.0,
