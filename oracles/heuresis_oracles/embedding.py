@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 _MINIMISATION_STEPS = 2000
+_ATTEMPTS_PER_CONFORMER = 30
+"""RDKit's default (ten per atom) spends half a minute on a graph that has no 3D structure; real
+molecules need a handful."""
 _SEED_MASK = 0x7FFFFFFF
 
 
@@ -34,8 +37,9 @@ def embed(molecule: Mol, *, conformers: int, seed: int, minimise: bool = True) -
             ETKDGv3 conformer is returned, which needs no MMFF94 parameters.
 
     Raises:
-        OracleSetupError: MMFF94 has no parameters for an atom.
-        CalculationError: distance geometry found no structure, or no minimisation ended.
+        OracleSetupError: MMFF94 has no parameters for an atom, or distance geometry found no
+            structure.
+        CalculationError: no minimisation ended.
     """
     from rdkit import Chem
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
@@ -46,15 +50,18 @@ def embed(molecule: Mol, *, conformers: int, seed: int, minimise: bool = True) -
     settings: Any = rdDistGeom.ETKDGv3()  # its type stubs reject every assignment
     settings.randomSeed = seed & _SEED_MASK
     settings.numThreads = 1
+    settings.maxIterations = _ATTEMPTS_PER_CONFORMER
     identifiers = list(rdDistGeom.EmbedMultipleConfs(molecule, conformers, settings))
     if not identifiers:
         # Random starting coordinates rescue cages and macrocycles where the default fails.
         settings.useRandomCoords = True
         identifiers = list(rdDistGeom.EmbedMultipleConfs(molecule, conformers, settings))
     if not identifiers:
-        raise CalculationError(
+        # A set-up error, for another seed would only spend the same time again.
+        raise OracleSetupError(
             f"ETKDGv3 found no 3D structure for '{Chem.MolToSmiles(Chem.RemoveHs(molecule))}'"
-            f" in {conformers} attempts from each of two starts; the geometry may be impossible"
+            f" in {conformers * _ATTEMPTS_PER_CONFORMER} attempts from each of two starts; the"
+            " geometry is probably impossible"
         )
     best = identifiers[0]
     if minimise and molecule.GetNumAtoms() > 1:

@@ -49,9 +49,9 @@ def test_stereochemistry_survives_embedding() -> None:
     assert Chem.MolToSmiles(Chem.RemoveHs(best)) == Chem.MolToSmiles(Chem.MolFromSmiles(smiles))
 
 
-def test_impossible_geometry_is_a_calculation_error() -> None:
+def test_impossible_geometry_is_refused() -> None:
     trans_bridged = parse_single_molecule("[C@@H]12C[C@H]1C2", max_atoms=50)
-    with pytest.raises(CalculationError, match="ETKDGv3 found no 3D structure"):
+    with pytest.raises(OracleSetupError, match="ETKDGv3 found no 3D structure"):
         embed(trans_bridged, conformers=1, seed=1)
 
 
