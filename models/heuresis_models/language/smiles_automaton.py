@@ -1,0 +1,295 @@
+"""Which token may come next in a SMILES.
+
+The rules look one step ahead where a wrong step could not be undone: an atom that can take no more
+bonds is not written while a ring of its branch is open; a ring is not closed when the aromatic
+atoms in it could no longer get their double bonds; a branch does not end with an aromatic atom that
+is in no ring. What is not checked: three-dimensional possibility, and the marks ``/ \\ @``.
+
+Not written although SMILES knows them: ``: ~ $ -> <-``, ring numbers after a branch, and ring
+numbers opened within a branch and closed outside (no program that writes SMILES does that).
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
+
+from heuresis_models.language.atoms import ATOM_KINDS, AtomKind, Ring, bracket_kind
+from heuresis_models.language.smiles_state import (
+    BOND_ORDERS,
+    SYMBOLS,
+    RingBond,
+    SmilesState,
+    add_atom,
+    advance,
+    close_branch,
+    has_pairs,
+    ring_number,
+)
+from heuresis_models.language.tokens import RING_NUMBERS
+
+MAX_ISOTOPE_DIGITS: Final = 3
+_DIGITS: Final = frozenset("0123456789")
+_COUNTS: Final = "23456789"
+_ALIPHATIC: Final = AtomKind(8)
+_PARTNER: Final = AtomKind(3, Ring.EITHER)
+_GIVER: Final = AtomKind(3, Ring.GIVES)
+_STEREO_BONDS: Final = ("/", "\\")
+
+
+class _Context(NamedTuple):
+    """What decides which atoms may be attached; the key under which the answer is kept."""
+
+    attached: bool
+    """False for the first atom of a fragment."""
+    bond: str
+    parent_open: bool
+    """The parent may be left: it is no aromatic atom that still needs a ring number."""
+    obliged: bool
+    """The branch has open ring numbers, or aromatic atoms that are in no ring yet."""
+    rings_open: bool
+    aliphatic: bool
+    partner: bool
+    giver: bool
+    """Double bonds remain possible after an aliphatic atom; an aromatic one that can be a partner;
+    an aromatic one that cannot."""
+
+
+def allowed(state: SmilesState) -> tuple[frozenset[str], bool]:
+    """Return the tokens that may come next, and whether the SMILES may end here."""
+    found = _allowed(state, check_pairs=True)
+    if not found[0] and not found[1]:
+        # A dead end that the look-ahead missed: better a text that may be wrong than none.
+        found = _allowed(state, check_pairs=False)
+    return found
+
+
+def _allowed(state: SmilesState, *, check_pairs: bool) -> tuple[frozenset[str], bool]:
+    context = _context(state, check_pairs)
+    if state.bracket is not None:
+        return _bracket_tokens(context, state.bracket), False
+    atoms = _atom_tokens(context)
+    here = state.current
+    if here < 0:
+        return atoms, False
+    pairs_checked = check_pairs and bool(state.aromatic)
+    bonds = _bonds(state, context, pairs_checked) if not state.bond else frozenset[str]()
+    if state.fresh:
+        return atoms | bonds, False
+    rings = _ring_tokens(state, pairs_checked) if state.digits_may_follow else frozenset[str]()
+    if state.bond:
+        return atoms | rings, False
+    more: list[str] = []
+    spare = state.left[here]
+    if spare >= 1 and context.parent_open and (spare >= 2 or not context.obliged):  # noqa: SIM102
+        if spare >= 2 or context.aliphatic:
+            more.append("(")
+    ends = False
+    if not context.obliged:
+        if state.levels:
+            if not pairs_checked or has_pairs(close_branch(state)):
+                more.append(")")
+        elif not state.rings:
+            ends = not pairs_checked or has_pairs(state._replace(current=-1))
+            if ends:
+                more.append(".")
+    return atoms | bonds | rings | _few(tuple(more)), ends
+
+
+@cache
+def _few(tokens: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(tokens)
+
+
+def _obliged(state: SmilesState, start: int) -> bool:
+    if any(ring.atom >= start for ring in state.rings):
+        return True
+    return bool((state.aromatic & ~state.covered & state.path) >> start)
+
+
+def _context(state: SmilesState, check_pairs: bool) -> _Context:
+    here = state.current
+    bare = state._replace(bracket=None) if state.bracket is not None else state
+    aliphatic = partner = giver = True
+    # Just after "(" the current atom is not left: it comes back when the branch closes.
+    if check_pairs and state.aromatic and here >= 0 and (not state.fresh or state.bond == "="):
+        aliphatic = has_pairs(add_atom(bare, _ALIPHATIC))
+        partner = aliphatic or has_pairs(add_atom(bare, _PARTNER))
+        giver = aliphatic
+    return _Context(
+        attached=here >= 0,
+        bond=state.bond,
+        parent_open=_parent_open(state),
+        obliged=_obliged(state, state.start),
+        rings_open=bool(state.rings),
+        aliphatic=aliphatic,
+        partner=partner,
+        giver=giver,
+    )
+
+
+def _parent_open(state: SmilesState) -> bool:
+    here = state.current
+    if here < 0:
+        return True
+    if state.left[here] < 1 and not state.bond:
+        return False
+    return bool(state.rings) or not state.aromatic & ~state.covered & 1 << here
+
+
+def _fits(context: _Context, kind: AtomKind | None) -> bool:
+    """Whether an atom of this kind may be attached."""
+    if kind is None:
+        return False
+    aromatic = kind.ring is not Ring.NOT_AROMATIC
+    if not context.attached:
+        return kind.bonds >= 2 if aromatic else True
+    if not context.parent_open:
+        return False
+    if not aromatic:
+        left = kind.bonds - BOND_ORDERS[context.bond]
+        return context.aliphatic and left >= (1 if context.obliged else 0)
+    if context.bond == "#" or (context.bond == "=" and kind.ring is not Ring.OWES):
+        return False
+    if not (context.giver if kind.ring is Ring.GIVES else context.partner):
+        return False
+    return kind.bonds - 1 >= (1 if context.rings_open else 2)
+
+
+@lru_cache(maxsize=4096)
+def _atom_tokens(context: _Context) -> frozenset[str]:
+    found = {token for token, kind in ATOM_KINDS.items() if _fits(context, kind)}
+    if _fits(context, AtomKind(4)):
+        found.add("[")
+    return frozenset(found)
+
+
+@lru_cache(maxsize=16384)
+def _bracket_tokens(context: _Context, bracket: tuple[int, str, int, int, int]) -> frozenset[str]:
+    stage, symbol, hydrogens, charge, digits = bracket
+    if stage == 0:
+        found = {name for name in SYMBOLS if _fits(context, bracket_kind(name, 0, 0))}
+        return frozenset(found | _DIGITS if digits < MAX_ISOTOPE_DIGITS else found)
+    now = {"]"} if _fits(context, bracket_kind(symbol, hydrogens, charge)) else set()
+    if stage == 1 and symbol[0].isupper():
+        now |= {"@", "@@"}
+    if stage <= 2 and _fits(context, bracket_kind(symbol, 1, 0)):
+        now.add("H")
+    if stage == 3:
+        now |= {n for n in _COUNTS if _fits(context, bracket_kind(symbol, int(n), 0))}
+    if stage <= 4:
+        for sign, value in (("+", 1), ("-", -1)):
+            if _fits(context, bracket_kind(symbol, hydrogens, value)):
+                now.add(sign)
+    if stage == 5:
+        now |= {
+            n for n in _COUNTS if _fits(context, bracket_kind(symbol, hydrogens, charge * int(n)))
+        }
+    return frozenset(now)
+
+
+def _bonds(state: SmilesState, context: _Context, pairs_checked: bool) -> frozenset[str]:
+    """Return the bond tokens that may follow the current atom."""
+    here = state.current
+    spare = state.left[here]
+    if spare < 1 or not context.parent_open:
+        return frozenset()
+    # After a branch the atom must keep a bond for what its own branch still owes.
+    kept = 1 if state.fresh and _obliged(state, state.levels[-1].start) else 0
+    more: list[str] = []
+    if spare - 1 >= kept and context.aliphatic:
+        more += ["-", *_STEREO_BONDS]
+    if state.aromatic >> here & 1:
+        kind = state.kinds[here]
+        free = not state.satisfied >> here & 1 and kind in (Ring.OWES, Ring.EITHER)
+        if free and spare - 1 >= kept:
+            double = add_atom(state._replace(bond="="), _ALIPHATIC)
+            if not pairs_checked or has_pairs(double):
+                more.append("=")
+    else:
+        more += [bond for bond in ("=", "#") if spare - BOND_ORDERS[bond] >= kept]
+    return _few(tuple(more))
+
+
+def _ring_tokens(state: SmilesState, pairs_checked: bool) -> frozenset[str]:
+    """Return the ring numbers that may be opened or closed at the current atom."""
+    here, bond = state.current, state.bond
+    aromatic = bool(state.aromatic >> here & 1)
+    spare = state.left[here]
+    order = BOND_ORDERS[bond]
+    used = tuple(sorted(ring.number for ring in state.rings))
+    closed = tuple(ring.number for ring in state.rings if _closes(state, ring, pairs_checked))
+    may_open = spare - (1 if aromatic else order) >= 1 and order <= 2
+    if aromatic and not _may_bond(state, here, order):
+        may_open = False
+    return _numbers(used if may_open else None, closed)
+
+
+@lru_cache(maxsize=16384)
+def _numbers(used: tuple[str, ...] | None, closed: tuple[str, ...]) -> frozenset[str]:
+    opened = frozenset(RING_NUMBERS).difference(used) if used is not None else frozenset[str]()
+    return opened | frozenset(closed)
+
+
+def _closes(state: SmilesState, ring: RingBond, pairs_checked: bool) -> bool:
+    here, there, bond = state.current, ring.atom, state.bond
+    if there == here or state.bonded >> there & 1 or state.left[here] < 1:
+        return False
+    if bond and ring.bond and BOND_ORDERS[bond] != BOND_ORDERS[ring.bond]:
+        return False
+    order = BOND_ORDERS[bond or ring.bond]
+    for atom in (here, there):
+        if state.aromatic >> atom & 1 and not _may_bond(state, atom, order, stated=ring.bond):
+            return False
+    if not state.aromatic >> here & 1 and state.left[here] < order:
+        return False
+    more = order - BOND_ORDERS[ring.bond]
+    if not state.aromatic >> there & 1 and state.left[there] < more:
+        return False
+    after = ring_number(state, ring.number)
+    if after.left[here] == 0 and _obliged(after, after.start):
+        return False
+    return not pairs_checked or has_pairs(after)
+
+
+def _may_bond(state: SmilesState, atom: int, order: int, stated: str = "") -> bool:
+    """Whether an aromatic atom can take part in a ring bond of this order."""
+    if order == 1:
+        return True
+    if order > 2 or state.kinds[atom] is not Ring.OWES:
+        return False
+    # With the double bond stated at the opening, that end is satisfied already.
+    opened_here = stated == "=" and atom != state.current
+    return opened_here or not state.satisfied >> atom & 1
+
+
+def shortest_way_out(state: SmilesState, tokens: frozenset[str]) -> frozenset[str]:
+    """Choose from the allowed tokens those that lead to the end of the SMILES.
+
+    ``tokens`` is what `allowed` returned, for a state in which the SMILES may not end yet.
+    """
+    if state.bracket is not None:
+        for wanted in ("]", "C"):
+            if wanted in tokens:
+                return frozenset((wanted,))
+        return tokens
+    if ")" in tokens:
+        return frozenset((")",))
+    numbers = {ring.number for ring in state.rings}
+    closing = tokens & numbers
+    if closing:
+        return closing
+    aromatic_left = state.aromatic & ~state.covered & state.path
+    if aromatic_left and not state.rings:
+        opening = tokens.intersection(RING_NUMBERS)
+        if opening:
+            return frozenset((min(opening),))
+    owing = any(state.aromatic >> ring.atom & 1 for ring in state.rings)
+    first, second = ("c", "C") if aromatic_left or owing else ("C", "c")
+    for wanted in (first, second, "=", "N", "n", *sorted(tokens.intersection(RING_NUMBERS))):
+        if wanted in tokens:
+            return frozenset((wanted,))
+    return tokens
+
+
+__all__ = ["advance", "allowed", "shortest_way_out"]

@@ -1,0 +1,287 @@
+"""The state of a half-written SMILES, and how each token changes it.
+
+Bit sets hold atoms: atom k of the current fragment is bit k. Along the path from the first atom to
+the current one numbers rise, so "ancestor" is "smaller number on the path".
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from heuresis_models.language.atoms import ATOM_KINDS, AtomKind, Ring, bracket_kind
+from heuresis_models.language.kekule import can_pair
+from heuresis_models.language.tokens import ELEMENT_SYMBOLS, RING_NUMBERS
+
+BOND_ORDERS: Final = {"": 1, "-": 1, "/": 1, "\\": 1, ":": 1, "=": 2, "#": 3}
+RING_SET: Final = frozenset(RING_NUMBERS)
+SYMBOLS: Final = frozenset(
+    (*ELEMENT_SYMBOLS, "b", "c", "n", "o", "p", "s", "se", "as", "te", "si")
+)
+
+
+class RingBond(NamedTuple):
+    """A ring number that is open: where it was opened, and with which bond ('' if not stated)."""
+
+    number: str
+    atom: int
+    bond: str
+
+
+class Level(NamedTuple):
+    """What a closing parenthesis goes back to."""
+
+    current: int
+    start: int
+    path: int
+
+
+class Bracket(NamedTuple):
+    """A bracket atom that is being spelt. ``stage`` counts through the parts of it."""
+
+    stage: int = 0
+    symbol: str = ""
+    hydrogens: int = 0
+    charge: int = 0
+    isotope_digits: int = 0
+
+
+class SmilesState(NamedTuple):
+    """A half-written SMILES; see the module docstring for the bit sets."""
+
+    count: int = 0
+    """Atoms so far."""
+    left: tuple[int, ...] = ()
+    """Bonds that each atom can still take; open ring numbers are already taken off."""
+    current: int = -1
+    start: int = 0
+    """First atom of the innermost open branch."""
+    path: int = 0
+    levels: tuple[Level, ...] = ()
+    rings: tuple[RingBond, ...] = ()
+    bond: str = ""
+    fresh: bool = True
+    """Just after ``(`` or at the start of a fragment: an atom must come."""
+    digits_may_follow: bool = False
+    bonded: int = 0
+    """Neighbours of the current atom that came before it."""
+    aromatic: int = 0
+    kinds: tuple[Ring, ...] = ()
+    satisfied: int = 0
+    """Aromatic atoms with a double bond out of the ring."""
+    covered: int = 0
+    """Atoms that lie in a closed ring."""
+    covered_edges: int = 0
+    """Bonds to the parent (named by the child) that lie in a closed ring."""
+    tree_edges: tuple[tuple[int, int], ...] = ()
+    """Aromatic (parent, child)."""
+    ring_edges: tuple[tuple[int, int], ...] = ()
+    """Aromatic bonds made by ring numbers."""
+    bracket: Bracket | None = None
+
+
+START: Final = SmilesState()
+
+
+def add_atom(state: SmilesState, kind: AtomKind) -> SmilesState:
+    """Attach an atom to the current one by the pending bond."""
+    number, parent, bond = state.count, state.current, state.bond
+    bit = 1 << number
+    aromatic = kind.ring is not Ring.NOT_AROMATIC
+    left, satisfied = state.left, state.satisfied
+    tree_edges = state.tree_edges
+    own = kind.bonds
+    if parent >= 0:
+        parent_aromatic = bool(state.aromatic >> parent & 1)
+        order = BOND_ORDERS[bond]
+        if parent_aromatic and bond == "=":
+            satisfied |= 1 << parent
+        if aromatic and bond == "=":
+            satisfied |= bit
+        left = _less(left, parent, 1 if parent_aromatic else order)
+        own -= 1 if aromatic else order
+        # An aromatic bond with no ring open above it can never be in a ring: it is a single bond.
+        if aromatic and parent_aromatic and bond in ("", ":") and state.rings:
+            tree_edges = (*tree_edges, (parent, number))
+    return state._replace(
+        count=number + 1,
+        left=(*left, own),
+        current=number,
+        path=state.path | bit,
+        bond="",
+        fresh=False,
+        digits_may_follow=True,
+        bonded=1 << parent if parent >= 0 else 0,
+        aromatic=state.aromatic | bit if aromatic else state.aromatic,
+        kinds=(*state.kinds, kind.ring),
+        satisfied=satisfied,
+        tree_edges=tree_edges,
+        bracket=None,
+    )
+
+
+def ring_number(state: SmilesState, number: str) -> SmilesState:
+    """Open or close a ring number at the current atom."""
+    here, bond = state.current, state.bond
+    for place, ring in enumerate(state.rings):
+        if ring.number == number:
+            break
+    else:
+        aromatic = state.aromatic >> here & 1
+        cost = 1 if aromatic else BOND_ORDERS[bond]
+        return state._replace(
+            left=_less(state.left, here, cost),
+            rings=(*state.rings, RingBond(number, here, bond)),
+            bond="",
+            satisfied=state.satisfied | 1 << here if aromatic and bond == "=" else state.satisfied,
+        )
+    there = ring.atom
+    stated = bond or ring.bond
+    order = BOND_ORDERS[stated]
+    here_aromatic, there_aromatic = state.aromatic >> here & 1, state.aromatic >> there & 1
+    both_aromatic = bool(here_aromatic & there_aromatic)
+    left = _less(state.left, here, 1 if here_aromatic else order)
+    if not there_aromatic:
+        # The opening took off what it knew of; the closing may have stated a higher order.
+        left = _less(left, there, order - BOND_ORDERS[ring.bond])
+    satisfied = state.satisfied
+    if stated == "=":
+        satisfied |= here_aromatic << here | there_aromatic << there
+    ring_edges = state.ring_edges
+    if both_aromatic and stated in ("", ":"):
+        ring_edges = (*ring_edges, (there, here))
+    loop = state.path >> there << there
+    return state._replace(
+        left=left,
+        rings=state.rings[:place] + state.rings[place + 1 :],
+        bond="",
+        bonded=state.bonded | 1 << there,
+        covered=state.covered | loop,
+        covered_edges=state.covered_edges | (loop & ~(1 << there)),
+        satisfied=satisfied,
+        ring_edges=ring_edges,
+    )
+
+
+def open_branch(state: SmilesState) -> SmilesState:
+    """Open a parenthesis."""
+    level = Level(state.current, state.start, state.path)
+    return state._replace(
+        levels=(*state.levels, level), start=state.count, fresh=True, digits_may_follow=False
+    )
+
+
+def close_branch(state: SmilesState) -> SmilesState:
+    """Close a parenthesis: go back to the atom it was opened at."""
+    level = state.levels[-1]
+    return state._replace(
+        levels=state.levels[:-1],
+        current=level.current,
+        start=level.start,
+        path=level.path,
+        digits_may_follow=False,
+        bonded=0,
+    )
+
+
+def spell(state: SmilesState, token: str) -> SmilesState:
+    """Take one token of a spelt bracket atom: ``[``, isotope, symbol, ``@``, H, charge, ``]``."""
+    bracket = state.bracket
+    if bracket is None:
+        return state._replace(bracket=Bracket())
+    stage, symbol, hydrogens, charge, digits = bracket
+    if token == "]":
+        kind = bracket_kind(symbol, hydrogens, charge)
+        if kind is None:
+            raise ValueError(f"bracket atom {symbol} with {hydrogens} H and charge {charge}")
+        return add_atom(state._replace(bracket=None), kind)
+    if stage == 0 and token in RING_SET:
+        return state._replace(bracket=bracket._replace(isotope_digits=digits + 1))
+    if stage == 0:
+        return state._replace(bracket=bracket._replace(stage=1, symbol=token))
+    if token in ("@", "@@"):
+        return state._replace(bracket=bracket._replace(stage=2))
+    if token == "H":
+        return state._replace(bracket=bracket._replace(stage=3, hydrogens=1))
+    if token in "+-":
+        return state._replace(bracket=bracket._replace(stage=5, charge=1 if token == "+" else -1))
+    if stage == 3:
+        return state._replace(bracket=bracket._replace(stage=4, hydrogens=int(token)))
+    return state._replace(bracket=bracket._replace(stage=6, charge=charge * int(token)))
+
+
+def advance(state: SmilesState, token: str) -> SmilesState:
+    """Return the state after a token, which the mask must have allowed."""
+    if state.bracket is not None or token == "[":
+        return spell(state, token)
+    kind = ATOM_KINDS.get(token)
+    if kind is not None:
+        return add_atom(state, kind)
+    if token in RING_SET:
+        return ring_number(state, token)
+    if token == "(":
+        return open_branch(state)
+    if token == ")":
+        return close_branch(state)
+    if token == ".":
+        return START
+    return state._replace(bond=token)
+
+
+def has_pairs(state: SmilesState) -> bool:
+    """Whether all aromatic atoms that are finished can have their double bonds."""
+    if not state.aromatic:
+        return True
+    lowest = state.count
+    live = 0
+    for ring in state.rings:
+        live |= 1 << ring.atom
+        lowest = min(lowest, ring.atom)
+    for atom in (state.current, *(level.current for level in state.levels)):
+        if atom >= 0 and state.left[atom]:
+            # A later neighbour can be its partner, if that bond can come to lie in a ring; carbon
+            # and neutral nitrogen can also take a neighbour that settles them without one.
+            if lowest <= atom or state.kinds[atom] is not Ring.OWES_ALWAYS:
+                live |= 1 << atom
+    # Bonds on the path below an open ring number can still come to lie in a ring.
+    usable = state.covered_edges | (state.path >> (lowest + 1) << (lowest + 1))
+    # A carbon whose double bond leaves the ring must have three neighbours: with two, readers take
+    # the hydrogen for missing and look for a second double bond.
+    bits = state.satisfied & ~live
+    while bits:
+        bit = bits & -bits
+        bits ^= bit
+        if state.left[bit.bit_length() - 1]:
+            return False
+    place: dict[int, int] = {}
+    owing = free = 0
+    bits = state.aromatic & ~state.satisfied
+    while bits:
+        bit = bits & -bits
+        bits ^= bit
+        atom = bit.bit_length() - 1
+        kind = state.kinds[atom]
+        waits = bool(live & bit)
+        if kind is Ring.GIVES or (kind is Ring.OWES_IF_FREE and state.left[atom] == 0):
+            # With three neighbours, an open ring number counted, nitrogen has no double bond.
+            continue
+        here = 1 << len(place)
+        place[atom] = len(place)
+        free |= here
+        if not waits and kind is not Ring.EITHER:
+            owing |= here
+    if not owing:
+        return True
+    neighbours = [0] * len(place)
+    for first, second in state.tree_edges:
+        if usable >> second & 1 and first in place and second in place:
+            neighbours[place[first]] |= 1 << place[second]
+            neighbours[place[second]] |= 1 << place[first]
+    for first, second in state.ring_edges:
+        if first in place and second in place:
+            neighbours[place[first]] |= 1 << place[second]
+            neighbours[place[second]] |= 1 << place[first]
+    return can_pair(owing, free, tuple(neighbours))
+
+
+def _less(left: tuple[int, ...], atom: int, amount: int) -> tuple[int, ...]:
+    return (*left[:atom], left[atom] - amount, *left[atom + 1 :]) if amount else left
