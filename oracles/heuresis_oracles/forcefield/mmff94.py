@@ -10,6 +10,7 @@ are those printed there (143.9325, 0.043844, 2.51210, 332.0716).
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +38,15 @@ TERMS = ("bond", "angle", "stretch-bend", "out-of-plane", "torsion", "nonbonded"
 """Names of the energy terms; the force group of a term is its place in this tuple."""
 
 
-def build_system(parameters: MMFF94Parameters, masses_Da: np.ndarray) -> openmm.System:
+def build_system(
+    parameters: MMFF94Parameters, masses_Da: np.ndarray, terms: Collection[str] = TERMS
+) -> openmm.System:
     """Return the OpenMM system of one molecule, each term in its own force group (`TERMS`).
 
     Args:
         parameters: from `read_parameters`.
         masses_Da: shape (atoms,), in dalton.
+        terms: which of `TERMS` to include; all of them are MMFF94.
     """
     import openmm
 
@@ -50,15 +54,16 @@ def build_system(parameters: MMFF94Parameters, masses_Da: np.ndarray) -> openmm.
     for mass in masses_Da:
         system.addParticle(float(mass))
     builders = {
-        "bond": [_bond_force(parameters)],
-        "angle": [_angle_force(parameters), _linear_angle_force(parameters)],
-        "stretch-bend": [_stretch_bend_force(parameters)],
-        "out-of-plane": [_out_of_plane_force(parameters)],
-        "torsion": [_torsion_force(parameters)],
-        "nonbonded": [_nonbonded_force(parameters)],
+        "bond": [_bond_force],
+        "angle": [_angle_force, _linear_angle_force],
+        "stretch-bend": [_stretch_bend_force],
+        "out-of-plane": [_out_of_plane_force],
+        "torsion": [_torsion_force],
+        "nonbonded": [_nonbonded_force],
     }
     for group, term in enumerate(TERMS):
-        for force, size in builders[term]:
+        for build in builders[term] if term in terms else ():
+            force, size = build(parameters)
             if size:
                 force.setForceGroup(group)
                 system.addForce(force)
