@@ -114,6 +114,8 @@ def _reset(plan: CampaignPlan, state: CampaignState) -> IslandsReset | None:
 
 
 def _learning(plan: CampaignPlan, state: CampaignState) -> LearnRequested | None:
+    if _budget_allows(plan, state, 0) < 1:
+        return None  # nobody will be asked again
     for proposer in plan.proposers:
         due = (
             proposer.learn_every is not None

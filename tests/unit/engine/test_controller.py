@@ -20,6 +20,7 @@ from heuresis.events import (
     IslandsReset,
     Judged,
     Learned,
+    LearnRequested,
     Settled,
     Submitted,
 )
@@ -98,6 +99,15 @@ def test_every_submission_settles_once_and_nothing_is_measured_twice(tmp_path: P
     )
     assert settled == submitted
     assert max(settled.values()) == 1
+
+
+def test_nobody_learns_when_nobody_will_be_asked_again(tmp_path: Path) -> None:
+    run(tmp_path, plan(learn_every=1, budget={"evaluations": 40}))
+    order = [e.event for e in entries(tmp_path) if isinstance(e.event, Submitted | LearnRequested)]
+    costly = [i for i, e in enumerate(order) if isinstance(e, Submitted) and e.oracle == "costly"]
+    lessons = [i for i, e in enumerate(order) if isinstance(e, LearnRequested)]
+    assert len(lessons) > 5
+    assert max(lessons) < costly[-1]
 
 
 def test_the_cascade_drops_what_cannot_win(tmp_path: Path) -> None:
