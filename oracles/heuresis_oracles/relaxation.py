@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Optimizer = Literal["MMFF94-BFGS", "BFGS", "LBFGS", "FIRE"]
 
 _HESSIAN_TERMS = ("bond", "angle", "torsion", "nonbonded")
-"""Without the two couplings: they do not change the number of steps, and compiling them for each
+"""Without the two couplings: they hardly change the number of steps, and compiling them for each
 molecule would cost five times as much as all differences."""
 _DISPLACEMENT_angstrom = 1e-3
 _SOFTEST_eV_per_angstrom2 = 2.0
