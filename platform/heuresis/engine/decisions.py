@@ -176,7 +176,8 @@ def _is_asked(state: CampaignState, proposer: ProposerPlan) -> bool:
 
 
 def _end(plan: CampaignPlan, state: CampaignState) -> Finished | None:
-    if state.outstanding:
+    # A lesson that nobody will make use of is not waited for.
+    if any(not isinstance(task, LearnTask) for task in state.outstanding.values()):
         return None
     if _budget_allows(plan, state, 0) < 1:
         return Finished(reason="budget")
