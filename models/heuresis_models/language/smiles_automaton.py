@@ -33,7 +33,6 @@ _DIGITS: Final = frozenset("0123456789")
 _COUNTS: Final = "23456789"
 _ALIPHATIC: Final = AtomKind(8)
 _PARTNER: Final = AtomKind(3, Ring.EITHER)
-_GIVER: Final = AtomKind(3, Ring.GIVES)
 _STEREO_BONDS: Final = ("/", "\\")
 
 
@@ -50,9 +49,9 @@ class _Context(NamedTuple):
     rings_open: bool
     aliphatic: bool
     partner: bool
-    giver: bool
-    """Double bonds remain possible after an aliphatic atom; an aromatic one that can be a partner;
-    an aromatic one that cannot."""
+    last: bool
+    """Double bonds remain possible after an aliphatic atom; after an aromatic one that can be a
+    partner; after an aliphatic one that ends the branch."""
 
 
 def allowed(state: SmilesState) -> tuple[frozenset[str], bool]:
@@ -81,9 +80,8 @@ def _allowed(state: SmilesState, *, check_pairs: bool) -> tuple[frozenset[str], 
         return atoms | rings, False
     more: list[str] = []
     spare = state.left[here]
-    if spare >= 1 and context.parent_open and (spare >= 2 or not context.obliged):  # noqa: SIM102
-        if spare >= 2 or context.aliphatic:
-            more.append("(")
+    if spare >= 1 and context.parent_open and _may_branch(state, context, pairs_checked):
+        more.append("(")
     ends = False
     if not context.obliged:
         if state.levels:
@@ -101,6 +99,18 @@ def _few(tokens: tuple[str, ...]) -> frozenset[str]:
     return frozenset(tokens)
 
 
+def _may_branch(state: SmilesState, context: _Context, pairs_checked: bool) -> bool:
+    here = state.current
+    spare = state.left[here]
+    if spare == 1:
+        return context.aliphatic and not context.obliged
+    if not context.obliged or not pairs_checked or not state.aromatic >> here & 1:
+        return True
+    # The branch takes one bond, and the way to the open ring another.
+    left = (*state.left[:here], spare - 1, *state.left[here + 1 :])
+    return has_pairs(add_atom(state._replace(left=left), _PARTNER))
+
+
 def _obliged(state: SmilesState, start: int) -> bool:
     if any(ring.atom >= start for ring in state.rings):
         return True
@@ -110,12 +120,13 @@ def _obliged(state: SmilesState, start: int) -> bool:
 def _context(state: SmilesState, check_pairs: bool) -> _Context:
     here = state.current
     bare = state._replace(bracket=None) if state.bracket is not None else state
-    aliphatic = partner = giver = True
-    # Just after "(" the current atom is not left: it comes back when the branch closes.
-    if check_pairs and state.aromatic and here >= 0 and (not state.fresh or state.bond == "="):
-        aliphatic = has_pairs(add_atom(bare, _ALIPHATIC))
-        partner = aliphatic or has_pairs(add_atom(bare, _PARTNER))
-        giver = aliphatic
+    aliphatic = partner = last = True
+    if check_pairs and state.aromatic and here >= 0:
+        # Just after "(" the current atom is not left: it comes back when the branch closes.
+        if not state.fresh or state.bond == "=":
+            aliphatic = has_pairs(add_atom(bare, _ALIPHATIC))
+            partner = aliphatic or has_pairs(add_atom(bare, _PARTNER))
+        last = aliphatic and _can_leave(add_atom(bare, AtomKind(BOND_ORDERS[state.bond])))
     return _Context(
         attached=here >= 0,
         bond=state.bond,
@@ -124,7 +135,7 @@ def _context(state: SmilesState, check_pairs: bool) -> _Context:
         rings_open=bool(state.rings),
         aliphatic=aliphatic,
         partner=partner,
-        giver=giver,
+        last=last,
     )
 
 
@@ -148,10 +159,12 @@ def _fits(context: _Context, kind: AtomKind | None) -> bool:
         return False
     if not aromatic:
         left = kind.bonds - BOND_ORDERS[context.bond]
-        return context.aliphatic and left >= (1 if context.obliged else 0)
+        if left == 0:
+            return context.last and not context.obliged
+        return context.aliphatic and left > 0
     if context.bond == "#" or (context.bond == "=" and kind.ring is not Ring.OWES):
         return False
-    if not (context.giver if kind.ring is Ring.GIVES else context.partner):
+    if not (context.aliphatic if kind.ring is Ring.GIVES else context.partner):
         return False
     return kind.bonds - 1 >= (1 if context.rings_open else 2)
 
@@ -220,9 +233,16 @@ def _ring_tokens(state: SmilesState, pairs_checked: bool) -> frozenset[str]:
     used = tuple(sorted(ring.number for ring in state.rings))
     closed = tuple(ring.number for ring in state.rings if _closes(state, ring, pairs_checked))
     may_open = spare - (1 if aromatic else order) >= 1 and order <= 2
-    if aromatic and not _may_bond(state, here, order):
-        may_open = False
+    if aromatic and may_open:
+        may_open = _may_bond(state, here, order)
+        if may_open and pairs_checked:
+            # The ring must come back from a next atom; that must leave the double bonds possible.
+            may_open = has_pairs(add_atom(ring_number(state, _unused(used)), _PARTNER))
     return _numbers(used if may_open else None, closed)
+
+
+def _unused(used: tuple[str, ...]) -> str:
+    return next((number for number in RING_NUMBERS if number not in used), RING_NUMBERS[0])
 
 
 @lru_cache(maxsize=16384)
@@ -247,9 +267,18 @@ def _closes(state: SmilesState, ring: RingBond, pairs_checked: bool) -> bool:
     if not state.aromatic >> there & 1 and state.left[there] < more:
         return False
     after = ring_number(state, ring.number)
-    if after.left[here] == 0 and _obliged(after, after.start):
-        return False
-    return not pairs_checked or has_pairs(after)
+    obliged = _obliged(after, after.start)
+    if after.left[here] == 0:
+        return not obliged and (not pairs_checked or _can_leave(after))
+    if not pairs_checked:
+        return True
+    # An open ring must be reached from here, over one more neighbour.
+    return has_pairs(add_atom(after, _PARTNER) if obliged else after)
+
+
+def _can_leave(state: SmilesState) -> bool:
+    """Whether the branch, or the SMILES, could end here as far as double bonds go."""
+    return has_pairs(close_branch(state) if state.levels else state._replace(current=-1))
 
 
 def _may_bond(state: SmilesState, atom: int, order: int, stated: str = "") -> bool:

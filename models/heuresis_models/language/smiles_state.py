@@ -14,9 +14,7 @@ from heuresis_models.language.tokens import ELEMENT_SYMBOLS, RING_NUMBERS
 
 BOND_ORDERS: Final = {"": 1, "-": 1, "/": 1, "\\": 1, ":": 1, "=": 2, "#": 3}
 RING_SET: Final = frozenset(RING_NUMBERS)
-SYMBOLS: Final = frozenset(
-    (*ELEMENT_SYMBOLS, "b", "c", "n", "o", "p", "s", "se", "as", "te", "si")
-)
+SYMBOLS: Final = frozenset((*ELEMENT_SYMBOLS, "b", "c", "n", "o", "p", "s", "se", "as", "te", "si"))
 
 
 class RingBond(NamedTuple):
