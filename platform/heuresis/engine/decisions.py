@@ -39,7 +39,7 @@ from heuresis.tasks import (
 
 TASKS_PER_WORKER = 2
 """One running, one waiting at the worker: it never idles, and little is decided too early."""
-QUEUE_PER_WORKER = 6
+QUEUE_PER_WORKER = 4
 """A costlier oracle's waiting room; when it is full, the cheaper one before it rests."""
 EMPTY_ASKS_BEFORE_END = 60
 MINIMUM_EXAMPLES = 8
@@ -143,14 +143,11 @@ def _is_learning(state: CampaignState, proposer: ProposerPlan) -> bool:
 
 
 def _ask(plan: CampaignPlan, state: CampaignState) -> Asked | None:
-    first = plan.oracles[0]
-    if state.empty_asks >= EMPTY_ASKS_BEFORE_END or _budget_allows(plan, state, 0) < 1:
-        return None
-    # As many fresh candidates as the first oracle can take, or the budget can still use.
-    wanted = min(capacity(first) * first.declaration.batch_size, _budget_allows(plan, state, 0))
-    if state.queue_length(0) + state.expected >= wanted:
+    if state.empty_asks >= EMPTY_ASKS_BEFORE_END or not _is_hungry(plan, state):
         return None
     free = [p for p in plan.proposers if not _is_asked(state, p)]
+    # One that is learning would answer late; the oracles must not wait for it if others can.
+    free = [p for p in free if not _is_learning(state, p)] or free
     if not free:
         return None
     proposer = min(free, key=lambda p: (state.asked[p.name] / p.share, p.name))
@@ -166,6 +163,30 @@ def _ask(plan: CampaignPlan, state: CampaignState) -> Asked | None:
         count=proposer.batch,
         random_index=state.asks,
     )
+
+
+def _is_hungry(plan: CampaignPlan, state: CampaignState) -> bool:
+    """Whether the costly part of the cascade will soon want more candidates than there are.
+
+    What waits was proposed with the knowledge of its time, so as little as possible should wait:
+    candidates are counted up to the first oracle that is not negligible, and compared with its
+    waiting room. Oracles that cost nothing before it are no reason to propose ahead.
+    """
+    allowed = _budget_allows(plan, state, 0)
+    if allowed < 1:
+        return False
+    coming, room = state.expected, 0.0
+    for stage, oracle in enumerate(plan.oracles):
+        coming += state.queue_length(stage)
+        if oracle.metered:
+            room = QUEUE_PER_WORKER * oracle.pool.workers * oracle.declaration.batch_size
+            break
+        coming += state.in_flight[oracle.name]
+    else:
+        first = plan.oracles[0]
+        coming = state.expected + state.queue_length(0)
+        room = capacity(first) * first.declaration.batch_size
+    return coming < min(room, allowed)
 
 
 def _is_asked(state: CampaignState, proposer: ProposerPlan) -> bool:
