@@ -5,6 +5,8 @@ for the top frame, `step` which frames replace it after a token. Objects nest (a
 complex), so a stack is needed; nothing else is.
 """
 
+# ruff: noqa: D103, ARG001, S105 - every machine has the same two functions: the docstring of the
+# first names its frame; a frame without content ignores it; "token" is no password here.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -75,7 +77,6 @@ def _set(*tokens: str) -> frozenset[str]:
 
 def start_allowed(frame: Frame) -> frozenset[str]:
     """("start",): just after <bos>."""
-    del frame
     return _BEFORE | {"<exemplar>"}
 
 
@@ -87,7 +88,6 @@ def start_step(frame: Frame, token: str) -> Frames:
 
 def before_allowed(frame: Frame) -> frozenset[str]:
     """("before", role): conditions, then an object."""
-    del frame
     return _BEFORE
 
 
@@ -161,7 +161,6 @@ def number_step(frame: Frame, token: str) -> Frames:
 
 
 def label_allowed(frame: Frame) -> frozenset[str]:
-    del frame
     return _set(*LABELS)
 
 
@@ -190,7 +189,6 @@ def formula_step(frame: Frame, token: str) -> Frames:
 
 
 def form_allowed(frame: Frame) -> frozenset[str]:
-    del frame
     return _set(*FORMS)
 
 
@@ -240,7 +238,6 @@ def node_allowed(frame: Frame) -> frozenset[str]:
 def node_step(frame: Frame, token: str) -> Frames:
     if token == "<molecule>":
         return list_step(("list", "</framework>", False), token)
-    del frame
     return (("node", True),)
 
 
@@ -260,7 +257,6 @@ def peptide_allowed(frame: Frame) -> frozenset[str]:
 
 
 def peptide_step(frame: Frame, token: str) -> Frames:
-    del frame
     if token == "</peptide>":
         return ()
     return (("peptide", {"<acetyl>": 1, "<amide>": 3}.get(token, 2)),)
@@ -287,9 +283,6 @@ def bases_step(frame: Frame, token: str) -> Frames:
     if end == "</coding>" and len(token) == 2 and len(spelt) < 2:
         return (("bases", end, max(units, 0), spelt + token[1]),)
     return (("bases", end, 1, ""),)
-
-
-Protein = tuple[str, str, str, bool, bool, str | None]
 
 
 def protein_allowed(frame: Frame) -> frozenset[str]:
@@ -369,7 +362,6 @@ def contacts_step(frame: Frame, token: str) -> Frames:
 
 
 def none_step(frame: Frame, token: str) -> Frames:
-    del frame, token
     return ()
 
 

@@ -210,8 +210,14 @@ def _bonds(state: SmilesState, context: _Context, pairs_checked: bool) -> frozen
     # After a branch the atom must keep a bond for what its own branch still owes.
     kept = 1 if state.fresh and _obliged(state, state.levels[-1].start) else 0
     more: list[str] = []
-    if spare - 1 >= kept and context.aliphatic:
-        more += ["-", *_STEREO_BONDS]
+    if spare - 1 >= kept:
+        if context.aliphatic:
+            more += ["-", *_STEREO_BONDS]
+        elif state.digits_may_follow:
+            # A single bond between aromatic rings that closes a third: c-2.
+            single = state._replace(bond="-")
+            if any(_closes(single, ring, pairs_checked) for ring in state.rings):
+                more.append("-")
     if state.aromatic >> here & 1:
         kind = state.kinds[here]
         free = not state.satisfied >> here & 1 and kind in (Ring.OWES, Ring.EITHER)

@@ -4,6 +4,7 @@ Bit sets hold atoms: atom k of the current fragment is bit k. Along the path fro
 the current one numbers rise, so "ancestor" is "smaller number on the path".
 """
 
+# ruff: noqa: S105 - "token" is no password here.
 from __future__ import annotations
 
 from typing import Final, NamedTuple

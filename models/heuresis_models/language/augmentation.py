@@ -1,0 +1,172 @@
+"""Other ways to write the same thing: canonical, randomised and root-aligned SMILES.
+
+Every function takes its random generator; equal generators give equal texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from heuresis_models.language.errors import DocumentError
+from heuresis_models.language.objects import Form, Molecule, Reaction
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+def _read(smiles: str) -> Any:
+    from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
+
+    with BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or molecule.GetNumAtoms() == 0:
+        raise DocumentError(f"RDKit cannot read the SMILES {smiles!r}")
+    for atom in molecule.GetAtoms():
+        # Atom maps would tell which atom of one side is which of the other.
+        atom.SetAtomMapNum(0)
+    return molecule
+
+
+def canonical_smiles(smiles: str) -> str:
+    """Return RDKit's canonical SMILES.
+
+    Raises:
+        DocumentError: RDKit cannot read the text.
+    """
+    from rdkit import Chem
+
+    text: str = Chem.MolToSmiles(_read(smiles))
+    return text
+
+
+def _written_from(molecule: Any, root: int, rng: Generator) -> str:
+    """Write a connected molecule from one atom on, branches in random order."""
+    from rdkit import Chem
+
+    order = [int(index) for index in rng.permutation(molecule.GetNumAtoms())]
+    shuffled = Chem.RenumberAtoms(molecule, order)
+    text: str = Chem.MolToSmiles(
+        shuffled, canonical=False, rootedAtAtom=order.index(root), doRandom=False
+    )
+    return text
+
+
+def randomized_smiles(smiles: str, rng: Generator) -> str:
+    """Write each fragment from a random atom, with random branch order, in random order.
+
+    Raises:
+        DocumentError: RDKit cannot read the text.
+    """
+    from rdkit import Chem
+
+    fragments = list(Chem.GetMolFrags(_read(smiles), asMols=True))
+    texts = [
+        _written_from(fragment, int(rng.integers(fragment.GetNumAtoms())), rng)
+        for fragment in fragments
+    ]
+    return ".".join(texts[int(index)] for index in rng.permutation(len(texts)))
+
+
+def canonical(thing: Molecule) -> Molecule:
+    """Return the molecule in canonical form."""
+    return Molecule(canonical_smiles(thing.smiles), Form.CANONICAL)
+
+
+def randomized(thing: Molecule, rng: Generator) -> Molecule:
+    """Return the molecule in a random form."""
+    return Molecule(randomized_smiles(thing.smiles, rng), Form.RANDOMIZED)
+
+
+def aligned(reaction: Reaction, rng: Generator) -> Reaction:
+    """Write product and reactants from the same atom, so that most of both texts is equal.
+
+    Root-aligned SMILES (Zhong et al., Chem. Sci. 2022, 13, 9023), without atom maps: a random atom
+    of the product is the root. Each reactant is written from the atom whose surroundings agree
+    with a product atom's over the largest number of bonds; the reactant that agrees best with the
+    root comes first. Atom order in the given texts has no influence: product atoms and reactants
+    are drawn from their canonical order, so no hidden numbering leaks from one side to the other.
+
+    Raises:
+        DocumentError: RDKit cannot read a side.
+    """
+    from rdkit import Chem
+
+    product = _read(canonical_smiles(reaction.product))
+    root = int(rng.integers(product.GetNumAtoms()))
+    pieces = Chem.GetMolFrags(product)
+    main = next(piece for piece in pieces if root in piece)
+    rest = sorted(_rooted(product, piece[0], piece) for piece in pieces if piece is not main)
+    order = _order_in(product, root)
+    codes = _surroundings(product)
+    parts = []
+    for fragment in Chem.GetMolFrags(_read(canonical_smiles(reaction.reactants)), asMols=True):
+        others = _surroundings(fragment)
+        agreement, place, other = max(
+            (_agreement(codes[atom], code), -place, -other)
+            for place, atom in enumerate(order)
+            for other, code in enumerate(others)
+        )
+        whole = tuple(range(fragment.GetNumAtoms()))
+        parts.append((-place if agreement else len(order), _rooted(fragment, -other, whole)))
+    return replace(
+        reaction,
+        product=".".join([_rooted(product, root, main), *rest]),
+        reactants=".".join(text for _, text in sorted(parts)),
+        form=Form.ALIGNED,
+    )
+
+
+def _rooted(molecule: Any, root: int, atoms: tuple[int, ...]) -> str:
+    from rdkit import Chem
+
+    if len(atoms) == molecule.GetNumAtoms():
+        text: str = Chem.MolToSmiles(molecule, rootedAtAtom=root)
+        return text
+    return str(Chem.MolFragmentToSmiles(molecule, atomsToUse=list(atoms), rootedAtAtom=root))
+
+
+def _order_in(molecule: Any, root: int) -> list[int]:
+    """Return all atoms by their distance from the root, then by canonical number."""
+    from rdkit import Chem
+
+    distance = Chem.GetDistanceMatrix(molecule)[root]
+    return sorted(range(molecule.GetNumAtoms()), key=lambda atom: (distance[atom], atom))
+
+
+def _agreement(first: tuple[str, ...], second: tuple[str, ...]) -> int:
+    """Return over how many bonds the surroundings of two atoms are equal; 0: other elements."""
+    level = 0
+    while level < len(first) and first[level] == second[level]:
+        level += 1
+    return level
+
+
+def _surroundings(molecule: Any) -> list[tuple[str, ...]]:
+    """Return, per atom, codes of its surroundings within 0, 1, 2 and 3 bonds."""
+    atoms = list(molecule.GetAtoms())
+    levels = [[f"{a.GetAtomicNum()},{a.GetFormalCharge()},{int(a.GetIsAromatic())}" for a in atoms]]
+    for _ in range(3):
+        last = levels[-1]
+        levels.append(
+            [
+                _hash(
+                    last[atom.GetIdx()]
+                    + ";"
+                    + ";".join(
+                        sorted(
+                            f"{bond.GetBondType()}{last[bond.GetOtherAtomIdx(atom.GetIdx())]}"
+                            for bond in atom.GetBonds()
+                        )
+                    )
+                )
+                for atom in atoms
+            ]
+        )
+    return list(zip(*levels, strict=True))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
