@@ -1,6 +1,9 @@
 """What a new user gets: speed, memory, and whether the loop beats its control arm.
 
-Run: .venv/bin/python benchmarks/quickstart.py [--seeds 5] [--output runs/benchmark]
+Run: .venv/bin/python benchmarks/quickstart.py [--seeds 5] [--executor ray|inline]
+
+With `--executor inline` the two arms of a seed run side by side, one core each, and every run is
+reproducible bit by bit; with `ray` they run one after the other and times mean something.
 
 For each seed it runs `campaigns/quickstart/campaign.yaml` and `control.yaml` (random samples of the
 prior, same budget of physics evaluations) exactly as a user would, as separate processes, and reads
@@ -24,6 +27,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +72,7 @@ def run(arm: str, seed: int, folder: Path, executor: str) -> dict[str, Any]:
         str(Path(sys.executable).with_name("heuresis")), "run",
         str(ROOT / "campaigns" / "quickstart" / ARMS[arm]),
         "--run-dir", str(folder), "--seed", str(seed), "--executor", executor,
+        *([] if executor == "ray" else ["--set", "budget.wall_time=60 min"]),
     ]  # fmt: skip
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -80,8 +85,20 @@ def run(arm: str, seed: int, folder: Path, executor: str) -> dict[str, Any]:
     ended.set()
     watcher.join()
     if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with {done.returncode}; see {log.name}")
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}; see {log.name}")
     return {"total_s": total, "memory_MiB": peak, **figures(folder, launched)}
+
+
+def run_seed(seed: int, output: Path, executor: str) -> None:
+    """Run both arms of a seed, unless their figures are there already."""
+
+    def one(arm: str) -> None:
+        store = output / f"{arm}-{seed}.json"
+        if not store.exists():
+            store.write_text(json.dumps(run(arm, seed, output / f"{arm}-{seed}", executor)))
+
+    with ThreadPoolExecutor(max_workers=2 if executor == "inline" else 1) as pool:
+        list(pool.map(one, ARMS))
 
 
 def figures(folder: Path, launched: float) -> dict[str, Any]:
@@ -134,11 +151,9 @@ def main() -> None:
         f" {'completed':>9} {'best':>6} {'top-10':>7}"
     )
     for seed in range(1, arguments.seeds + 1):
+        run_seed(seed, arguments.output, arguments.executor)
         for arm in ARMS:
-            folder = arguments.output / f"{arm}-{seed}"
             store = arguments.output / f"{arm}-{seed}.json"
-            if not store.exists():
-                store.write_text(json.dumps(run(arm, seed, folder, arguments.executor)))
             figure = results[arm][seed] = json.loads(store.read_text())
             busy = " ".join(f"{k}:{v:.0f}" for k, v in figure["busy_s"].items())
             print(
