@@ -177,7 +177,7 @@ def _way_out(frame: Frame, tokens: frozenset[str]) -> frozenset[str]:
     if closers:
         return closers
     if frame[0] == "smiles":
-        return smiles_automaton.shortest_way_out(frame[1], tokens)
+        return smiles_automaton.shortest_way_out(frame[1]) or frozenset((frame[2],))
     if frame[0] in ("start", "before", "node"):
         return frozenset(("<molecule>",)) & tokens or tokens
     return tokens

@@ -155,9 +155,9 @@ def _coordinate_digits(
         for digit in DIGITS
         for padding in paddings
     ]
-    apart = _apart(number, lattice, letter, values).reshape(len(DIGITS), len(paddings)).any(axis=1)
+    apart = _apart(number, lattice, letter, values).reshape(len(DIGITS), len(paddings))
     rising = [digit for digit in DIGITS if _rises(written + digit[1], before)]
-    good = [digit for digit in rising if apart[int(digit[1])]]
+    good = [digit for digit in rising if apart[int(digit[1])].any()]
     return frozenset(good or rising)
 
 

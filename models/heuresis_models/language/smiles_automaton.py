@@ -1,9 +1,9 @@
-"""Which token may come next in a SMILES.
+r"""Which token may come next in a SMILES.
 
 The rules look one step ahead where a wrong step could not be undone: an atom that can take no more
 bonds is not written while a ring of its branch is open; a ring is not closed when the aromatic
 atoms in it could no longer get their double bonds; a branch does not end with an aromatic atom that
-is in no ring. What is not checked: three-dimensional possibility, and the marks ``/ \\ @``.
+is in no ring. What is not checked: three-dimensional possibility, and the marks ``/ \ @``.
 
 Not written although SMILES knows them: ``: ~ $ -> <-``, ring numbers after a branch, and ring
 numbers opened within a branch and closed outside (no program that writes SMILES does that).
@@ -18,6 +18,7 @@ from heuresis_models.language.atoms import ATOM_KINDS, AtomKind, Ring, bracket_k
 from heuresis_models.language.smiles_state import (
     BOND_ORDERS,
     SYMBOLS,
+    Bracket,
     RingBond,
     SmilesState,
     add_atom,
@@ -25,6 +26,7 @@ from heuresis_models.language.smiles_state import (
     close_branch,
     has_pairs,
     ring_number,
+    spelt,
 )
 from heuresis_models.language.tokens import RING_NUMBERS
 
@@ -178,12 +180,28 @@ def _atom_tokens(context: _Context) -> frozenset[str]:
 
 
 @lru_cache(maxsize=16384)
-def _bracket_tokens(context: _Context, bracket: tuple[int, str, int, int, int]) -> frozenset[str]:
-    stage, symbol, hydrogens, charge, digits = bracket
+def _bracket_tokens(context: _Context, bracket: Bracket) -> frozenset[str]:
+    """Return what may follow in a spelt bracket atom, such that ``]`` can still be reached.
+
+    A bracket that is a token of its own is not spelt: cutting its text would give that token.
+    """
+    return frozenset(
+        token
+        for token in _bracket_steps(context, bracket)
+        if token == "]"  # noqa: S105
+        or (token in _DIGITS and bracket.stage == 0)
+        or _bracket_tokens(context, spelt(bracket, token))
+    )
+
+
+def _bracket_steps(context: _Context, bracket: Bracket) -> set[str]:
+    stage, symbol, hydrogens, charge, digits, text = bracket
     if stage == 0:
         found = {name for name in SYMBOLS if _fits(context, bracket_kind(name, 0, 0))}
-        return frozenset(found | _DIGITS if digits < MAX_ISOTOPE_DIGITS else found)
-    now = {"]"} if _fits(context, bracket_kind(symbol, hydrogens, charge)) else set()
+        return found | _DIGITS if digits < MAX_ISOTOPE_DIGITS else found
+    now: set[str] = set()
+    if _fits(context, bracket_kind(symbol, hydrogens, charge)) and f"{text}]" not in ATOM_KINDS:
+        now.add("]")
     if stage == 1 and symbol[0].isupper():
         now |= {"@", "@@"}
     if stage <= 2 and _fits(context, bracket_kind(symbol, 1, 0)):
@@ -198,7 +216,7 @@ def _bracket_tokens(context: _Context, bracket: tuple[int, str, int, int, int]) 
         now |= {
             n for n in _COUNTS if _fits(context, bracket_kind(symbol, hydrogens, charge * int(n)))
         }
-    return frozenset(now)
+    return now
 
 
 def _bonds(state: SmilesState, context: _Context, pairs_checked: bool) -> frozenset[str]:
@@ -225,7 +243,7 @@ def _bonds(state: SmilesState, context: _Context, pairs_checked: bool) -> frozen
             double = add_atom(state._replace(bond="="), _ALIPHATIC)
             if not pairs_checked or has_pairs(double):
                 more.append("=")
-    else:
+    elif context.aliphatic:
         more += [bond for bond in ("=", "#") if spare - BOND_ORDERS[bond] >= kept]
     return _few(tuple(more))
 
@@ -298,11 +316,14 @@ def _may_bond(state: SmilesState, atom: int, order: int, stated: str = "") -> bo
     return opened_here or not state.satisfied >> atom & 1
 
 
-def shortest_way_out(state: SmilesState, tokens: frozenset[str]) -> frozenset[str]:
-    """Choose from the allowed tokens those that lead to the end of the SMILES.
-
-    ``tokens`` is what `allowed` returned, for a state in which the SMILES may not end yet.
-    """
+def shortest_way_out(state: SmilesState) -> frozenset[str]:
+    """Return tokens that lead to the end of the SMILES; empty, if it may end here."""
+    tokens, ends = allowed(state)
+    if state.aromatic and state.bracket is None and not has_pairs(state):
+        # Lost already: only rings and branches remain to be closed.
+        tokens, ends = _allowed(state, check_pairs=False)
+    if ends:
+        return frozenset()
     if state.bracket is not None:
         for wanted in ("]", "C"):
             if wanted in tokens:

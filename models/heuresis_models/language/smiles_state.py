@@ -42,13 +42,14 @@ class Bracket(NamedTuple):
     hydrogens: int = 0
     charge: int = 0
     isotope_digits: int = 0
+    text: str = "["
 
 
 class SmilesState(NamedTuple):
     """A half-written SMILES; see the module docstring for the bit sets."""
 
-    count: int = 0
-    """Atoms so far."""
+    atoms: int = 0
+    """Number of atoms so far."""
     left: tuple[int, ...] = ()
     """Bonds that each atom can still take; open ring numbers are already taken off."""
     current: int = -1
@@ -83,7 +84,7 @@ START: Final = SmilesState()
 
 def add_atom(state: SmilesState, kind: AtomKind) -> SmilesState:
     """Attach an atom to the current one by the pending bond."""
-    number, parent, bond = state.count, state.current, state.bond
+    number, parent, bond = state.atoms, state.current, state.bond
     bit = 1 << number
     aromatic = kind.ring is not Ring.NOT_AROMATIC
     left, satisfied = state.left, state.satisfied
@@ -102,7 +103,7 @@ def add_atom(state: SmilesState, kind: AtomKind) -> SmilesState:
         if aromatic and parent_aromatic and bond in ("", ":") and state.rings:
             tree_edges = (*tree_edges, (parent, number))
     return state._replace(
-        count=number + 1,
+        atoms=number + 1,
         left=(*left, own),
         current=number,
         path=state.path | bit,
@@ -121,10 +122,8 @@ def add_atom(state: SmilesState, kind: AtomKind) -> SmilesState:
 def ring_number(state: SmilesState, number: str) -> SmilesState:
     """Open or close a ring number at the current atom."""
     here, bond = state.current, state.bond
-    for place, ring in enumerate(state.rings):
-        if ring.number == number:
-            break
-    else:
+    ring = next((ring for ring in state.rings if ring.number == number), None)
+    if ring is None:
         aromatic = state.aromatic >> here & 1
         cost = 1 if aromatic else BOND_ORDERS[bond]
         return state._replace(
@@ -151,7 +150,7 @@ def ring_number(state: SmilesState, number: str) -> SmilesState:
     loop = state.path >> there << there
     return state._replace(
         left=left,
-        rings=state.rings[:place] + state.rings[place + 1 :],
+        rings=tuple(other for other in state.rings if other.number != number),
         bond="",
         bonded=state.bonded | 1 << there,
         covered=state.covered | loop,
@@ -165,7 +164,7 @@ def open_branch(state: SmilesState) -> SmilesState:
     """Open a parenthesis."""
     level = Level(state.current, state.start, state.path)
     return state._replace(
-        levels=(*state.levels, level), start=state.count, fresh=True, digits_may_follow=False
+        levels=(*state.levels, level), start=state.atoms, fresh=True, digits_may_follow=False
     )
 
 
@@ -187,25 +186,32 @@ def spell(state: SmilesState, token: str) -> SmilesState:
     bracket = state.bracket
     if bracket is None:
         return state._replace(bracket=Bracket())
-    stage, symbol, hydrogens, charge, digits = bracket
-    if token == "]":
-        kind = bracket_kind(symbol, hydrogens, charge)
-        if kind is None:
-            raise ValueError(f"bracket atom {symbol} with {hydrogens} H and charge {charge}")
-        return add_atom(state._replace(bracket=None), kind)
+    if token != "]":
+        return state._replace(bracket=spelt(bracket, token))
+    kind = bracket_kind(bracket.symbol, bracket.hydrogens, bracket.charge)
+    if kind is None:
+        raise ValueError(f"the bracket atom {bracket.text}] has more hydrogens than bonds")
+    return add_atom(state._replace(bracket=None), kind)
+
+
+def spelt(bracket: Bracket, token: str) -> Bracket:
+    """Return the bracket after one more token other than ``]``."""
+    stage = bracket.stage
+    now = bracket._replace(text=bracket.text + token)
     if stage == 0 and token in RING_SET:
-        return state._replace(bracket=bracket._replace(isotope_digits=digits + 1))
+        # Which isotope it is decides nothing; one text for all keeps the number of states small.
+        return now._replace(text="[0", isotope_digits=bracket.isotope_digits + 1)
     if stage == 0:
-        return state._replace(bracket=bracket._replace(stage=1, symbol=token))
+        return now._replace(stage=1, symbol=token)
     if token in ("@", "@@"):
-        return state._replace(bracket=bracket._replace(stage=2))
+        return now._replace(stage=2)
     if token == "H":
-        return state._replace(bracket=bracket._replace(stage=3, hydrogens=1))
+        return now._replace(stage=3, hydrogens=1)
     if token in "+-":
-        return state._replace(bracket=bracket._replace(stage=5, charge=1 if token == "+" else -1))
+        return now._replace(stage=5, charge=1 if token == "+" else -1)
     if stage == 3:
-        return state._replace(bracket=bracket._replace(stage=4, hydrogens=int(token)))
-    return state._replace(bracket=bracket._replace(stage=6, charge=charge * int(token)))
+        return now._replace(stage=4, hydrogens=int(token))
+    return now._replace(stage=6, charge=bracket.charge * int(token))
 
 
 def advance(state: SmilesState, token: str) -> SmilesState:
@@ -230,17 +236,17 @@ def has_pairs(state: SmilesState) -> bool:
     """Whether all aromatic atoms that are finished can have their double bonds."""
     if not state.aromatic:
         return True
-    lowest = state.count
+    lowest = state.atoms
     live = 0
     for ring in state.rings:
         live |= 1 << ring.atom
         lowest = min(lowest, ring.atom)
     for atom in (state.current, *(level.current for level in state.levels)):
-        if atom >= 0 and state.left[atom]:
-            # A later neighbour can be its partner, if that bond can come to lie in a ring; carbon
-            # and neutral nitrogen can also take a neighbour that settles them without one.
-            if lowest <= atom or state.kinds[atom] is not Ring.OWES_ALWAYS:
-                live |= 1 << atom
+        # A later neighbour can be its partner, if that bond can come to lie in a ring; carbon and
+        # neutral nitrogen can also take a neighbour that settles them without one.
+        settles = atom >= 0 and (lowest <= atom or state.kinds[atom] is not Ring.OWES_ALWAYS)
+        if settles and state.left[atom]:
+            live |= 1 << atom
     # Bonds on the path below an open ring number can still come to lie in a ring.
     usable = state.covered_edges | (state.path >> (lowest + 1) << (lowest + 1))
     # A carbon whose double bond leaves the ring must have three neighbours: with two, readers take

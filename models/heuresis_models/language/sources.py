@@ -88,10 +88,8 @@ def read_rows(
         MissingExtraError: crystals need the extra ``crystals``.
     """
     path = checked(folder, name)
-    if BY_NAME[name].domain == "crystal":
-        rows = _crystals(path, cache)
-    else:
-        rows = _READERS[name](path)
+    crystal = BY_NAME[name].domain == "crystal"
+    rows = _crystals(path, cache) if crystal else _READERS[name](path)
     for row in rows:
         if row.number % 1000 == 0:
             report(row.number)

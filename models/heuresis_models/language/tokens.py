@@ -92,7 +92,7 @@ ORGANIC_ATOMS: Final = ("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I", "*")
 AROMATIC_ATOMS: Final = ("b", "c", "n", "o", "p", "s")
 BONDS: Final = ("-", "=", "#", "$", ":", "/", "\\", "~", "->", "<-")
 BRANCHES: Final = ("(", ")", ".")
-RING_NUMBERS: Final = (*"0123456789", *(f"%{number}" for number in range(10, 30)))
+RING_NUMBERS: Final[tuple[str, ...]] = (*"0123456789", *(f"%{number}" for number in range(10, 30)))
 BRACKET_ATOMS: Final = (
     "[C@H]", "[C@@H]", "[C@]", "[C@@]", "[CH-]", "[CH2-]", "[C-]", "[CH]", "[CH2]", "[C+]",
     "[nH]", "[NH+]", "[NH2+]", "[NH3+]", "[N+]", "[N-]", "[nH+]", "[n+]", "[n-]", "[NH-]", "[NH4+]",
