@@ -2,9 +2,9 @@
 
 Run: OMP_NUM_THREADS=1 .venv/bin/python benchmarks/prior.py [MODEL] [--data FILE.smi.gz]
 
-Draws molecules at temperature 1 without any mask, in both forms, and prints one table as Markdown.
-With the training file it also counts the novel ones and measures the loss on the molecules that
-were held out, beside the floors that n-gram counts reach on the same kind of data.
+Draws molecules without any mask, in both forms, at temperature 1 unless told otherwise, and prints
+one table as Markdown. With the training file it also counts the novel ones and measures the loss
+on the held-out molecules, beside the floors that n-gram counts reach on the same kind of data.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main(
     count: int = 10_000,
     data: Annotated[Path | None, typer.Option(help="The file it was trained on.")] = None,
     heldout_share: float = DataSection().heldout_share,
+    temperature: float = 1.0,
     seed: int = 0,
 ) -> None:
     folder = model_folder(model)
@@ -49,7 +50,9 @@ def main(
     for form in Form:
         rng = random_generator(seed, f"benchmark{form}", 0)
         start = time.perf_counter()
-        drawn = sample_molecules(network, vocabulary, count, rng, form=form)
+        drawn = sample_molecules(
+            network, vocabulary, count, rng, form=form, temperature=temperature
+        )
         rate = count / (time.perf_counter() - start)
         found = quality([grammar.text(item.tokens) for item in drawn], known)
         novel = "–" if found.novel_share is None else f"{found.novel_share:.2%}"
