@@ -1,4 +1,4 @@
-"""One setting of the C allocator that makes small models a quarter faster on a CPU."""
+"""One setting of the C allocator that spares training most of its time in the kernel."""
 
 from __future__ import annotations
 
