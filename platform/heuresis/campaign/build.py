@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import subprocess
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from platform import python_version
 
 from heuresis import __version__
 from heuresis.campaign.resolve import ResolvedCampaign, ResolvedOracle, ResolvedProposer
@@ -86,6 +90,16 @@ def versions(campaign: ResolvedCampaign) -> dict[str, str]:
     for oracle in campaign.oracles:
         declaration = oracle.declaration
         found[oracle.name] = f"{declaration.kind}@{declaration.version}"
+    return found
+
+
+def environment(campaign: ResolvedCampaign) -> dict[str, str]:
+    """Return `versions`, and those of Python and of every package that Heuresis asks for."""
+    found = {**versions(campaign), "python": python_version()}
+    for requirement in requires("heuresis") or []:
+        name = re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0]
+        with contextlib.suppress(PackageNotFoundError):  # an optional one that is not installed
+            found[f"package:{name}"] = version(name)
     return found
 
 

@@ -55,6 +55,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def versions(self) -> Path:
+        """What the latest session ran with: Heuresis, oracles, Python and packages."""
+        return self.path / "versions.json"
+
+    @property
     def facts(self) -> Path:
         """Addresses and ids of the latest session, see `read_facts`."""
         return self.path / "run.json"

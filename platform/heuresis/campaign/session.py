@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from os import getpid
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from heuresis.campaign.build import build_plan, versions
+from heuresis.campaign.build import build_plan, environment, versions
 from heuresis.campaign.interruption import Interruption
 from heuresis.campaign.reporting import metered_oracles, write_campaign_report
 from heuresis.campaign.resolve import ResolvedCampaign, budget_document
@@ -125,6 +126,9 @@ class Session:
         past = list(ledger.read())
         self._require_same(past)
         self._previous_s = sum(float(row["seconds"]) for row in ledger.sessions())
+        self.folder.versions.write_text(
+            json.dumps(environment(self.campaign), indent=2) + "\n", encoding="utf-8"
+        )
         if self.settings.tracking_uri is not None:
             self.mlflow = mlflow_tracker(
                 self.campaign, self.plan, self.folder, self.settings.tracking_uri

@@ -52,7 +52,7 @@ def mlflow_tracker(
         },
         spec=campaign.document(),
         description=campaign.spec.question,
-        artifacts=(folder.original, folder.resolved, folder.report),
+        artifacts=(folder.original, folder.resolved, folder.versions, folder.report),
         workers={oracle.name: oracle.pool.workers for oracle in plan.oracles},
         metered=[oracle.name for oracle in plan.oracles if oracle.metered] or None,
         republish=f"heuresis publish {folder.path}",
