@@ -6,6 +6,7 @@ The symmetry search is spglib's, which comes with pymatgen: install ``heuresis[c
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -115,17 +116,22 @@ def _rounded(cell: Cell, tolerance_angstrom: float) -> Crystal:
     numbers = [kinds.index(element) + 1 for element in cell.elements]
     given = (cell.lattice_angstrom, cell.coordinates, numbers)
     try:
-        found = spglib.get_symmetry_dataset(given, symprec=tolerance_angstrom)
-        group = space_group(int(found.number))
-        if found.hall_number != group.hall_number:
-            found = spglib.get_symmetry_dataset(
-                given, symprec=tolerance_angstrom, hall_number=group.hall_number
-            )
-    except (spglib.SpglibError, AttributeError) as error:
+        with warnings.catch_warnings():
+            # spglib announces that it will raise where it now returns None; both are handled.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            found = spglib.get_symmetry_dataset(given, symprec=tolerance_angstrom)
+            group = space_group(int(found.number))
+            if found.hall_number != group.hall_number:
+                found = spglib.get_symmetry_dataset(
+                    given, symprec=tolerance_angstrom, hall_number=group.hall_number
+                )
+            failed = found is None
+    except (spglib.SpglibError, AttributeError):
+        failed = True
+    if failed:
         raise CrystalTextError(
-            f"no symmetry found within {tolerance_angstrom} Å ({error}); are sites on top of each"
-            " other?"
-        ) from error
+            f"no symmetry found within {tolerance_angstrom} Å; are sites on top of each other?"
+        )
     lattice = np.asarray(found.std_lattice)
     points = np.asarray(found.std_positions) % 1.0
     types = np.asarray(found.std_types)
