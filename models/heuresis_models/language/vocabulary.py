@@ -115,14 +115,17 @@ class Vocabulary:
         """Write ``tokenizer.json`` in the layout of the Hugging Face ``tokenizers`` library.
 
         Split by `tokens.PATTERN`, word-level model. The "unknown" token that the layout asks for
-        is not in the vocabulary, so that library, too, raises on what is no token.
+        is not in the vocabulary, so that library, too, raises on what is no token; it holds our
+        schema and hash, for the layout has no other place for them.
         """
         path.write_text(json.dumps(self._layout(), indent=1) + "\n", encoding="utf-8")
+
+    def _stamp(self) -> str:
+        return f"no token | {SCHEMA} | {self.content_hash}"
 
     def _layout(self) -> dict[str, Any]:
         return {
             "version": "1.0",
-            "heuresis": {"schema": SCHEMA, "content_hash": self.content_hash},
             "truncation": None,
             "padding": None,
             "added_tokens": [
@@ -146,7 +149,7 @@ class Vocabulary:
             },
             "post_processor": None,
             "decoder": {"type": "Fuse"},
-            "model": {"type": "WordLevel", "vocab": self.ids, "unk_token": "<not in vocabulary>"},
+            "model": {"type": "WordLevel", "vocab": self.ids, "unk_token": self._stamp()},
         }
 
     @classmethod
@@ -159,8 +162,7 @@ class Vocabulary:
         ours = cls.default()
         try:
             document: Any = json.loads(path.read_text(encoding="utf-8"))
-            stamp = document["heuresis"]
-            schema, stated = str(stamp["schema"]), str(stamp["content_hash"])
+            _, schema, stated = str(document["model"]["unk_token"]).split(" | ")
             ids: dict[str, int] = dict(document["model"]["vocab"])
             pattern = document["pre_tokenizer"]["pattern"]["Regex"]
         except FileNotFoundError as error:

@@ -260,14 +260,15 @@ def test_saved_vocabulary_is_read_back_and_others_are_refused(tmp_path: Path) ->
     for change in ("hash", "swap", "schema", "pattern"):
         other = json.loads(path.read_text())
         if change == "hash":
-            other["heuresis"]["content_hash"] = "0" * 64
+            other["model"]["unk_token"] = other["model"]["unk_token"][:-4] + "0000"
         elif change == "swap":
             other["model"]["vocab"]["<molecule>"], other["model"]["vocab"]["<crystal>"] = (
                 other["model"]["vocab"]["<crystal>"],
                 other["model"]["vocab"]["<molecule>"],
             )
         elif change == "schema":
-            other["heuresis"]["schema"] = "heuresis-language-0"
+            stamp = other["model"]["unk_token"].replace("language-1", "language-0")
+            other["model"]["unk_token"] = stamp
         else:
             other["pre_tokenizer"]["pattern"]["Regex"] = "."
         target = tmp_path / f"{change}.json"
@@ -276,7 +277,9 @@ def test_saved_vocabulary_is_read_back_and_others_are_refused(tmp_path: Path) ->
             Vocabulary.load(target)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model": 3}', "\x00", '{"heuresis": null}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"model": 3}', "\x00", '{"model": {"unk_token": "x"}}']
+)
 def test_a_damaged_tokenizer_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(content)
