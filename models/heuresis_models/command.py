@@ -40,6 +40,9 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(help="Finish the schedule within this time.", min=0.01)
     ] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="Model (name or folder) to start from; overrides the recipe.")
+    ] = None,
 ) -> None:
     """Train a language model. Run the same command again to continue an interrupted training."""
     from heuresis_models.checkpoint import save_model
@@ -56,6 +59,8 @@ def train(
     if max_minutes is not None:
         shorter = plan.optimization.model_copy(update={"max_minutes": max_minutes})
         plan = plan.model_copy(update={"optimization": shorter})
+    if start_from is not None:
+        plan = plan.model_copy(update={"start_from": start_from})
     source = data or (path.parent / plan.data.file if plan.data.file else None)
     if source is None:
         raise RecipeError(f"{recipe} names no data file; give one with --data FILE.smi[.gz]")

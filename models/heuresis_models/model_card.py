@@ -42,7 +42,8 @@ A decoder-only transformer of the Llama shape that writes molecules as SMILES.
 | form | {recipe.data.randomized_share:.0%} of documents as randomised SMILES |
 | left out | {too_long:,} documents longer than {plan.row_length} tokens |
 | training | {final.steps:,} steps, {final.tokens:,} tokens, {final.elapsed_s / 60:.1f} minutes,\
- {recipe.threads} thread(s), seed {recipe.seed} |
+ {recipe.threads} thread(s), seed {recipe.seed},\
+ from {recipe.start_from or "random weights"} |
 | held-out loss | {final.heldout_loss_canonical:.4f} nats per token canonical,\
  {final.heldout_loss_randomized:.4f} randomised |
 | valid | {final.valid_share:.2%} of {recipe.evaluation_molecules:,} samples, temperature 1,\

@@ -98,6 +98,9 @@ class Recipe(_Section):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(default=0, ge=0)
+    start_from: str | None = None
+    """A shipped model or a model folder whose weights the training starts from, instead of random
+    ones; of the same shape."""
     model: ModelSection
     data: DataSection = DataSection()
     optimization: OptimizationSection

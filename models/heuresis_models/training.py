@@ -20,8 +20,10 @@ from torch.nn import functional
 from heuresis.randomness import random_generator
 from heuresis_models.checkpoint import (
     WEIGHTS_FILE,
+    load_model,
     load_tensors,
     load_weights,
+    model_folder,
     recover_folder,
     replace_folder,
     save_model,
@@ -149,6 +151,8 @@ class Trainer:
         self._heldout = tuple(heldout[: recipe.evaluation_molecules])
         generator = torch_generator(random_generator(recipe.seed, "weights", 0))
         self.model = Transformer(recipe.model.config(len(vocabulary)), generator)
+        if recipe.start_from is not None:
+            self._start_from(recipe.start_from)
         self.optimizers = pretraining_optimizers(
             self.model,
             matrix_rate=recipe.optimization.matrix_rate,
@@ -168,6 +172,17 @@ class Trainer:
         self.resumed = (folder / CHECKPOINT_FOLDER / _STATE_FILE).is_file()
         if self.resumed:
             self._restore(folder / CHECKPOINT_FOLDER)
+
+    def _start_from(self, source: str) -> None:
+        start = load_model(model_folder(source))
+        if start.vocabulary.tokens != self.vocabulary.tokens:
+            raise WeightsError(f"{source} speaks another vocabulary; it cannot be trained on")
+        if start.model.config != self.model.config:
+            raise WeightsError(
+                f"{source} has the shape {start.model.config}, the recipe asks for"
+                f" {self.model.config}; make them equal"
+            )
+        self.model.load_state_dict(start.model.state_dict())
 
     def progress(self) -> float:
         """Return the share of the training that is done, by tokens or by time."""

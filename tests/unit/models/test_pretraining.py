@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from heuresis_models.checkpoint import save_model
 from heuresis_models.errors import RecipeError, WeightsError
 from heuresis_models.optimizer import orthogonalize
 from heuresis_models.recipe import Recipe, load_recipe
 from heuresis_models.training import METRICS_FILE, Metrics, Trainer
+from heuresis_models.transformer import Transformer
 from heuresis_models.vocabulary import Vocabulary
 
 SHIPPED_RECIPE = Path(__file__).parents[3] / "models/heuresis_models/recipes/heuresis-base.yaml"
@@ -52,6 +54,19 @@ def test_twenty_molecules_are_learned_by_heart(
     assert final.heldout_loss_canonical < 0.35
     assert final.valid_share is not None
     assert final.valid_share >= 0.5
+
+
+def test_a_training_can_start_from_another_model(
+    tiny_recipe: Recipe, molecules: tuple[str, ...], random_model: Transformer, tmp_path: Path
+) -> None:
+    save_model(tmp_path / "start", random_model, Vocabulary.default())
+    recipe = tiny_recipe.model_copy(update={"start_from": str(tmp_path / "start")})
+    model = _trainer(recipe, molecules, tmp_path / "more").model
+    for name, weight in random_model.state_dict().items():
+        assert torch.equal(weight, model.state_dict()[name])
+    narrow = recipe.model_copy(update={"model": recipe.model.model_copy(update={"layers": 1})})
+    with pytest.raises(WeightsError, match="the recipe asks for"):
+        _trainer(narrow, molecules, tmp_path / "other")
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(
