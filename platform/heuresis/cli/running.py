@@ -171,8 +171,12 @@ def _session(
     finally:
         if watcher is not None:
             watcher.stop()
-    if as_json:
-        print_json(ending_document(session, end))
-    else:
-        print_ending(screen, session, end)
+    try:
+        if as_json:
+            print_json(ending_document(session, end))
+        else:
+            print_ending(screen, session, end)
+    except KeyboardInterrupt:  # an impatient second Ctrl-C: the one line that matters
+        complain(f"stopped; continue with: heuresis resume {folder.path}")
+        raise
     raise typer.Exit(ENDINGS[end.kind])

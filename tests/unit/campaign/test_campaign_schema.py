@@ -65,7 +65,7 @@ def test_the_control_arm_differs_only_in_who_proposes() -> None:
         (("oracles", "xtb", "method"), "GFN3-xTB"),
         (("oracles", "xtb", "kind"), "xbt"),
         (("budget", "wall_time"), 10),
-        (("objectives", "gap", "measure"), None),
+        (("objectives", "polar", "measure"), None),
         (("space", "heavy_atoms"), "10-28"),
     ],
 )

@@ -61,7 +61,7 @@ def test_the_page_fits_and_says_what_matters(tmp_path: Path, width: int) -> None
         "1 setup",
         "1 implausible",
         "learning    words: 1 updates",
-        "3 refused",
+        "2 refused",
     ):
         assert part in text, text
     ending = Console(width=width, file=io.StringIO(), record=True)
