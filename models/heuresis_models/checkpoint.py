@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from heuresis_models.errors import WeightsError
+from heuresis_models.language.vocabulary import Vocabulary
 from heuresis_models.transformer import Transformer, TransformerConfig
-from heuresis_models.vocabulary import Vocabulary
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
