@@ -1,6 +1,6 @@
 """``heuresis train``: from a recipe and a data file to a model folder, in one command.
 
-Also runs alone: ``python -m heuresis_models.command RECIPE --data FILE``.
+Also runs alone: ``python -m heuresis_models.command RECIPE --data FOLDER``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,7 +22,7 @@ from rich.progress import (
 )
 
 from heuresis.errors import UserError
-from heuresis_models.errors import DataError, RecipeError
+from heuresis_models.recipe import Recipe
 
 _LINE_EVERY_S = 60.0
 """Between lines of progress where there is no terminal to draw a bar on."""
@@ -32,7 +33,7 @@ def train(
         str, typer.Argument(help="Recipe file (YAML), or the name of a shipped one.")
     ],
     data: Annotated[
-        Path | None, typer.Option(help="SMILES file (.smi, .smi.gz); overrides the recipe.")
+        Path | None, typer.Option(help="Folder with the data files; default: the recipe's folder.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder to write; default: the recipe's name.")
@@ -43,41 +44,47 @@ def train(
     start_from: Annotated[
         str | None, typer.Option(help="Model (name or folder) to start from; overrides the recipe.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; overrides the recipe.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps rewritten crystals; default: in the output folder."),
+    ] = None,
 ) -> None:
     """Train a language model. Run the same command again to continue an interrupted training."""
     from heuresis_models.checkpoint import save_model
-    from heuresis_models.data import read_molecules, split
+    from heuresis_models.corpus import read_source
     from heuresis_models.memory import keep_freed_memory
     from heuresis_models.model_card import card
     from heuresis_models.recipe import load_recipe, recipe_file
-    from heuresis_models.training import Trainer
-    from heuresis_models.vocabulary import Vocabulary
+    from heuresis_models.training import Trainer, make_curriculum
 
     keep_freed_memory()
     path = recipe_file(recipe)
     plan = load_recipe(path)
+    changes: dict[str, object] = {}
     if max_minutes is not None:
-        shorter = plan.optimization.model_copy(update={"max_minutes": max_minutes})
-        plan = plan.model_copy(update={"optimization": shorter})
+        changes["optimization"] = plan.optimization.model_copy(update={"max_minutes": max_minutes})
     if start_from is not None:
-        plan = plan.model_copy(update={"start_from": start_from})
-    source = data or (path.parent / plan.data.file if plan.data.file else None)
-    if source is None:
-        raise RecipeError(f"{recipe} names no data file; give one with --data FILE.smi[.gz]")
+        changes["start_from"] = start_from
+    if device is not None:
+        changes["device"] = device
+    plan = Recipe.model_validate({**plan.model_dump(), **_dumped(changes)})
     folder = output or Path(plan.name)
     console = Console(stderr=True)
-    with console.status("reading molecules") as status:
-        corpus = read_molecules(source, lambda lines: status.update(f"reading: {lines:,} lines"))
-    if plan.data.sha256 is not None and corpus.sha256 != plan.data.sha256:
-        raise DataError(
-            f"{source} has SHA-256 {corpus.sha256[:16]}…, the recipe expects"
-            f" {plan.data.sha256[:16]}…; use the file the recipe was made for or remove data.sha256"
-        )
-    training, heldout = split(corpus.molecules, plan.data.heldout_share)
-    if not training or not heldout:
-        raise DataError(
-            f"{source} holds {len(corpus.molecules)} molecules, too few to hold out"
-            f" {plan.data.heldout_share:.2%}; raise data.heldout_share or give more"
+    with console.status("reading data") as status:
+        sources = [
+            read_source(
+                section,
+                data or path.parent,
+                cache=cache or folder / "cache",
+                report=lambda name, rows: status.update(f"reading {name}: {rows:,} rows"),
+            )
+            for section in plan.sources
+        ]
+        curriculum = make_curriculum(
+            plan, sources, lambda done: status.update(f"indexing molecules: {done:,}")
         )
     columns = (
         TextColumn("{task.description}"),
@@ -88,17 +95,13 @@ def train(
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         view = _View(console, progress, progress.add_task("training", total=1.0))
         trainer = Trainer(
-            plan,
-            training,
-            heldout,
-            Vocabulary.default(),
-            folder,
-            clock=time.monotonic,
-            report=view.show,
+            plan, sources, folder, clock=time.monotonic, curriculum=curriculum, report=view.show
         )
+        learned = sum(len(source.training) for source in sources)
+        heldout = sum(len(source.heldout) for source in sources)
         console.print(
-            f"{trainer.model.parameter_count:,} parameters, {len(training):,} molecules to learn"
-            f" from, {len(heldout):,} held out"
+            f"{trainer.model.parameter_count:,} parameters, {learned:,} things to learn"
+            f" from, {heldout:,} held out"
             + (f", continuing at step {trainer.state.steps:,}" if trainer.resumed else "")
         )
         try:
@@ -108,17 +111,17 @@ def train(
             raise typer.Exit(130) from None
     save_model(folder, trainer.model, trainer.vocabulary)
     (folder / "MODEL_CARD.md").write_text(
-        card(
-            plan,
-            corpus,
-            parameters=trainer.model.parameter_count,
-            split=(len(training), len(heldout)),
-            too_long=trainer.stream.too_long,
-            final=final,
-        ),
+        card(plan, sources, parameters=trainer.model.parameter_count, final=final),
         encoding="utf-8",
     )
     console.print(f"wrote [bold]{folder}[/bold]")
+
+
+def _dumped(changes: dict[str, object]) -> dict[str, object]:
+    return {
+        key: value.model_dump() if isinstance(value, BaseModel) else value
+        for key, value in changes.items()
+    }
 
 
 class _View:
@@ -141,13 +144,17 @@ class _View:
             completed=metrics.progress,
             description=f"loss {metrics.training_loss:.3f}  {rate / 1e3:.1f}k tokens/s",
         )
-        if metrics.valid_share is not None:
+        if metrics.heldout_loss is not None:
+            losses = ", ".join(f"{name} {loss:.3f}" for name, loss in metrics.heldout_loss.items())
+            quality = (
+                f"; molecules {metrics.valid_share:.1%} valid, {metrics.unique_share:.1%} unique"
+                if metrics.valid_share is not None
+                else ""
+            )
             self._console.print(
                 f"{metrics.progress:6.1%}  {metrics.tokens / 1e6:6.2f} M tokens "
-                f" {metrics.elapsed_s / 60:5.1f} min  {rate / 1e3:.1f}k tokens/s  held-out loss"
-                f" {metrics.heldout_loss_canonical:.3f} canonical,"
-                f" {metrics.heldout_loss_randomized:.3f} randomized;"
-                f" valid {metrics.valid_share:.1%}, unique {metrics.unique_share:.1%}",
+                f" {metrics.elapsed_s / 60:5.1f} min  {rate / 1e3:.1f}k tokens/s  held out:"
+                f" {losses}{quality}",
                 soft_wrap=True,
             )
         elif not self._console.is_terminal and metrics.elapsed_s - self._last_s > _LINE_EVERY_S:

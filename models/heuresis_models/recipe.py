@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,16 @@ SHIPPED_RECIPES = Path(__file__).parent / "recipes"
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_S = TypeVar("_S", bound=_Section)
+
+
+def _parts_of_one(section: _S, *names: str) -> _S:
+    total = sum(getattr(section, name) for name in names)
+    if total > 1.0:
+        raise ValueError(f"{' + '.join(names)} is {total:g}; shares must not exceed 1 together")
+    return section
 
 
 class ModelSection(_Section):
@@ -41,15 +51,71 @@ class ModelSection(_Section):
         )
 
 
-class DataSection(_Section):
-    """What is learned from, and in which proportions."""
+class SourceSection(_Section):
+    """Files of one kind, and how much of what the model reads comes from them."""
 
-    file: Path | None = None
-    """``.smi`` or ``.smi.gz``, relative to the recipe; ``--data`` overrides it."""
-    sha256: str | None = None
-    """Of that file; a file that differs is refused."""
-    heldout_share: float = Field(default=0.01, gt=0, lt=1)
-    randomized_share: float = Field(default=0.5, ge=0, le=1)
+    name: str = Field(min_length=1)
+    files: tuple[str, ...] = Field(min_length=1)
+    """Names within the data folder: of known files (`language.datafiles`, whose SHA-256 is
+    checked), or of SMILES files (``.smi``, ``.smi.gz``)."""
+    share: float = Field(default=1.0, gt=0)
+    """Of the tokens, relative to the other sources."""
+
+
+class MoleculeDocuments(_Section):
+    """Shares of the kinds of documents of a molecule; the rest is the molecule alone."""
+
+    randomized: float = Field(default=0.5, ge=0, le=1)
+    """Share of SMILES in a random instead of the canonical form."""
+    exemplars: float = Field(default=0.0, ge=0, le=1)
+    """Share shown after exemplars; the following two are shares of the others."""
+    conditions: float = Field(default=0.0, ge=0, le=1)
+    predictions: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _within_one(self) -> Self:
+        return _parts_of_one(self, "conditions", "predictions")
+
+
+class ReactionDocuments(_Section):
+    """How reactions are written."""
+
+    retro: float = Field(default=0.65, ge=0, le=1)
+    """Share written product first."""
+    aligned: float = Field(default=0.9, ge=0, le=1)
+    """Share written root-aligned; the rest is canonical."""
+
+
+class CrystalDocuments(_Section):
+    """Shares of crystals with a stated formula, with stated properties, with predicted ones."""
+
+    formula: float = Field(default=0.4, ge=0, le=1)
+    conditions: float = Field(default=0.3, ge=0, le=1)
+    predictions: float = Field(default=0.3, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _within_one(self) -> Self:
+        return _parts_of_one(self, "conditions", "predictions")
+
+
+class ChainDocuments(_Section):
+    """Shares of chains with a label before, and with a label or a track behind."""
+
+    conditions: float = Field(default=0.3, ge=0, le=1)
+    predictions: float = Field(default=0.3, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _within_one(self) -> Self:
+        return _parts_of_one(self, "conditions", "predictions")
+
+
+class DocumentsSection(_Section):
+    """How things are shown (`curriculum`)."""
+
+    molecules: MoleculeDocuments = MoleculeDocuments()
+    reactions: ReactionDocuments = ReactionDocuments()
+    crystals: CrystalDocuments = CrystalDocuments()
+    chains: ChainDocuments = ChainDocuments()
 
 
 class OptimizationSection(_Section):
@@ -63,8 +129,8 @@ class OptimizationSection(_Section):
     max_minutes: float | None = Field(default=None, gt=0)
     """Wall-clock guard: progress is the larger of the share of tokens and the share of minutes, so
     a slow machine still gets the whole schedule, only with fewer tokens."""
-    batch_tokens: int = Field(default=4096, gt=0)
-    row_length: int = Field(default=128, gt=0)
+    batch_tokens: int = Field(default=8192, gt=0)
+    row_length: int = Field(default=256, gt=0)
     matrix_rate: float = Field(default=0.02, gt=0)
     """Muon, for the matrices of the blocks."""
     other_rate: float = Field(default=3e-3, gt=0)
@@ -102,17 +168,19 @@ class Recipe(_Section):
     """A shipped model or a model folder whose weights the training starts from, instead of random
     ones; of the same shape."""
     model: ModelSection
-    data: DataSection = DataSection()
+    sources: tuple[SourceSection, ...] = Field(min_length=1)
+    documents: DocumentsSection = DocumentsSection()
     optimization: OptimizationSection
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of activations; weights and loss are always 32-bit."""
     compile: bool = False
     """Let torch.compile fuse the training step: half a minute of start, a quarter faster after."""
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
     threads: int = Field(default=1, gt=0)
     evaluations: int = Field(default=10, ge=0)
     """Evenly spread over the training; one more follows at the end."""
-    evaluation_molecules: int = Field(default=1000, gt=0)
-    """Held-out molecules for the loss, and samples for the validity."""
+    evaluation_documents: int = Field(default=200, gt=0)
+    """Held-out documents of each source for the loss, and molecules drawn for the validity."""
     checkpoint_minutes: float = Field(default=3.0, gt=0)
 
     @model_validator(mode="after")
@@ -174,5 +242,8 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _known_keys() -> list[str]:
-    sections = (Recipe, ModelSection, DataSection, OptimizationSection)
+    sections: tuple[type[_Section], ...] = (
+        Recipe, ModelSection, SourceSection, DocumentsSection, MoleculeDocuments,
+        ReactionDocuments, CrystalDocuments, ChainDocuments, OptimizationSection,
+    )  # fmt: skip
     return sorted({name for section in sections for name in section.model_fields})

@@ -1,4 +1,4 @@
-"""The training loop: a recipe and molecules in, a model folder out, resumable at any time.
+"""The training loop: a recipe and sources in, a model folder out, resumable at any time.
 
 The loop knows no files but its own folder and no clock but the one it is given. Its state after
 each step is: weights, optimiser state, position in the document stream, tokens seen, seconds spent.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -29,26 +29,32 @@ from heuresis_models.checkpoint import (
     save_model,
     save_tensors,
 )
-from heuresis_models.data import IGNORED, Batch, DocumentStream, batch_of, pack, randomized
+from heuresis_models.corpus import Source
+from heuresis_models.curriculum import Curriculum, population_of
 from heuresis_models.errors import WeightsError
-from heuresis_models.grammar import Form, Grammar
-from heuresis_models.molecules import quality, sample_molecules
+from heuresis_models.language.augmentation import canonical_smiles
+from heuresis_models.language.errors import DocumentError
+from heuresis_models.language.objects import Form, Molecule
+from heuresis_models.language.vocabulary import Vocabulary
+from heuresis_models.neighbours import NeighbourIndex
 from heuresis_models.optimizer import (
     optimizer_tensors,
     pretraining_optimizers,
     restore_optimizers,
     set_rate,
 )
+from heuresis_models.packing import IGNORED, Batch, ScoredTokens, batch_of, pack
 from heuresis_models.recipe import Recipe
-from heuresis_models.sampling import torch_generator
+from heuresis_models.sampling import sample, torch_generator
+from heuresis_models.stream import DocumentStream, Position
 from heuresis_models.transformer import Transformer
-from heuresis_models.vocabulary import Vocabulary
 
 CHECKPOINT_FOLDER = "checkpoint"
 METRICS_FILE = "metrics.jsonl"
 _OPTIMIZER_FILE = "optimizer.safetensors"
 _STATE_FILE = "state.json"
-_EVALUATION_ROWS = 64
+_EVALUATION_ROWS = 16
+_POPULATION = 2000
 
 
 class TrainingState(BaseModel):
@@ -61,7 +67,8 @@ class TrainingState(BaseModel):
     tokens: int = 0
     elapsed_s: float = 0.0
     pool: int = 0
-    batch_index: int = 0
+    batch: int = 0
+    """Place in the document stream (`stream.Position`)."""
     evaluations: int = 0
 
 
@@ -75,11 +82,12 @@ class Metrics(BaseModel):
     elapsed_s: float
     progress: float
     training_loss: float
-    heldout_loss_canonical: float | None = None
-    heldout_loss_randomized: float | None = None
+    heldout_loss: dict[str, float] | None = None
+    """Source → loss of its held-out things, each written alone; for reactions root-aligned."""
     valid_share: float | None = None
+    """Of molecules drawn from scratch, temperature 1, no mask; None without molecules."""
     unique_share: float | None = None
-    novel_share: float | None = None
+    """Of the valid."""
 
 
 Report = Callable[[Metrics], None]
@@ -94,22 +102,41 @@ def batch_loss(model: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> Tenso
 
 
 @torch.no_grad()
-def heldout_loss(
-    model: Transformer, grammar: Grammar, texts: Sequence[str], form: Form, row_length: int
-) -> float:
-    """Return the mean loss over texts in nats per token; 32-bit arithmetic.
-
-    Texts that do not fit into a row are left out.
-    """
-    documents = [grammar.document(text, form) for text in texts]
-    rows = pack([document for document in documents if len(document) <= row_length], row_length)
+def mean_loss(model: Transformer, documents: Sequence[ScoredTokens], row_length: int) -> float:
+    """Return the mean loss over documents in nats per scored token; 32-bit arithmetic."""
+    rows = pack(documents, row_length)
     total, count = 0.0, 0
     for start in range(0, len(rows), _EVALUATION_ROWS):
-        batch = batch_of(rows[start : start + _EVALUATION_ROWS], row_length, grammar.head_length)
+        batch = batch_of(rows[start : start + _EVALUATION_ROWS], row_length).to(model.lm_head.weight.device)
         scored = int((batch.target_BT != IGNORED).sum())
         total += float(batch_loss(model, batch)) * scored
         count += scored
     return total / max(1, count)
+
+
+def make_curriculum(
+    recipe: Recipe, sources: Sequence[Source], report: Callable[[int], None] = lambda _: None
+) -> Curriculum:
+    """Prepare how documents are made; indexes the molecules if exemplar groups are asked for."""
+    molecules = [
+        entry.thing.smiles
+        for source in sources
+        for entry in source.training
+        if isinstance(entry.thing, Molecule)
+    ]
+    neighbours, population = None, None
+    if recipe.documents.molecules.exemplars and molecules:
+        rng = random_generator(recipe.seed, "neighbours", 0)
+        neighbours = NeighbourIndex(molecules, rng, report)
+        chosen = rng.integers(len(molecules), size=_POPULATION)
+        population = population_of([molecules[int(index)] for index in chosen])
+    return Curriculum(
+        recipe.documents,
+        row_length=recipe.optimization.row_length,
+        molecules=molecules,
+        neighbours=neighbours,
+        population=population,
+    )
 
 
 class Trainer:
@@ -117,42 +144,42 @@ class Trainer:
 
     Args:
         recipe: what to do.
-        training: canonical SMILES to learn from.
-        heldout: canonical SMILES that measure the loss.
-        vocabulary: language of the model.
+        sources: what to learn from and what measures the loss.
         folder: work folder; ``checkpoint/`` and ``metrics.jsonl`` appear in it.
         clock: seconds that only grow, e.g. ``time.monotonic``.
+        curriculum: made of recipe and sources if not given.
         report: told after every step.
 
     A checkpoint in the folder is continued.
 
     Raises:
         WeightsError: the checkpoint is damaged or belongs to another recipe.
+        RecipeError: a source gives no document that fits into a row.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        training: Sequence[str],
-        heldout: Sequence[str],
-        vocabulary: Vocabulary,
+        sources: Sequence[Source],
         folder: Path,
         *,
         clock: Callable[[], float],
+        curriculum: Curriculum | None = None,
         report: Report = lambda _: None,
     ) -> None:
         self.recipe = recipe
-        self.vocabulary = vocabulary
+        self.vocabulary = Vocabulary.default()
         self.folder = folder
-        self.grammar = Grammar(vocabulary)
+        self.sources = sources
         self._clock = clock
         self._report = report
-        self._training = training
-        self._heldout = tuple(heldout[: recipe.evaluation_molecules])
+        self._curriculum = curriculum or make_curriculum(recipe, sources)
         generator = torch_generator(random_generator(recipe.seed, "weights", 0))
-        self.model = Transformer(recipe.model.config(len(vocabulary)), generator)
+        self.model = Transformer(recipe.model.config(len(self.vocabulary)), generator)
         if recipe.start_from is not None:
             self._start_from(recipe.start_from)
+        self.device = torch.device(recipe.device)
+        self.model.to(self.device)
         self.optimizers = pretraining_optimizers(
             self.model,
             matrix_rate=recipe.optimization.matrix_rate,
@@ -160,14 +187,12 @@ class Trainer:
         )
         self.state = TrainingState(recipe=recipe)
         self.stream = DocumentStream(
-            training,
-            self.grammar,
+            sources,
+            self._curriculum,
             row_length=recipe.optimization.row_length,
             rows=recipe.optimization.batch_tokens // recipe.optimization.row_length,
-            randomized_share=recipe.data.randomized_share,
             seed=recipe.seed,
         )
-        self._known = frozenset(training)
         recover_folder(folder / CHECKPOINT_FOLDER)
         self.resumed = (folder / CHECKPOINT_FOLDER / _STATE_FILE).is_file()
         if self.resumed:
@@ -175,8 +200,6 @@ class Trainer:
 
     def _start_from(self, source: str) -> None:
         start = load_model(model_folder(source))
-        if start.vocabulary.tokens != self.vocabulary.tokens:
-            raise WeightsError(f"{source} speaks another vocabulary; it cannot be trained on")
         if start.model.config != self.model.config:
             raise WeightsError(
                 f"{source} has the shape {start.model.config}, the recipe asks for"
@@ -198,14 +221,15 @@ class Trainer:
         began = self._clock() - self.state.elapsed_s
         saved_at = self._clock()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for pool, index, batch in self.stream.batches(self.state.pool, self.state.batch_index):
+        position = Position(self.state.pool, self.state.batch)
+        for position, batch in self.stream.batches(position):
             progress = self.progress()
             if progress >= 1.0:
                 break
             loss = self._step(model, batch, self.recipe.optimization.rate_factor(progress))
             self.state.steps += 1
             self.state.tokens += batch.token_count
-            self.state.pool, self.state.batch_index = pool, index
+            self.state.pool, self.state.batch = position.pool, position.batch
             self.state.elapsed_s = self._clock() - began
             due = (self.state.evaluations + 1) / (self.recipe.evaluations + 1)
             if self.recipe.evaluations > self.state.evaluations and self.progress() >= due:
@@ -226,8 +250,9 @@ class Trainer:
         self, model: Callable[[Tensor, Tensor], Tensor], batch: Batch, rate_factor: float
     ) -> float:
         plan = self.recipe.optimization
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            loss = batch_loss(model, batch)
+        bf16 = self.recipe.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            loss = batch_loss(model, batch.to(self.device))
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip_norm)
         for optimizer, rate in zip(
@@ -243,30 +268,50 @@ class Trainer:
 
         Draws from streams of their own, so evaluating does not change the training.
         """
-        rng = random_generator(self.recipe.seed, "evaluation", self.state.steps)
-        texts = {
-            Form.CANONICAL: list(self._heldout),
-            Form.RANDOMIZED: [randomized(smiles, rng) for smiles in self._heldout],
-        }
         losses = {
-            form: heldout_loss(
-                self.model, self.grammar, texts[form], form, self.recipe.optimization.row_length
-            )
-            for form in Form
+            source.name: mean_loss(self.model, documents, self.recipe.optimization.row_length)
+            for source in self.sources
+            if (documents := self._heldout(source))
         }
-        drawn = sample_molecules(self.model, self.vocabulary, self.recipe.evaluation_molecules, rng)
-        found = quality([self.grammar.text(item.tokens) for item in drawn], self._known)
-        return self._metrics(
-            losses[Form.CANONICAL] if training_loss is None else training_loss
-        ).model_copy(
-            update={
-                "heldout_loss_canonical": losses[Form.CANONICAL],
-                "heldout_loss_randomized": losses[Form.RANDOMIZED],
-                "valid_share": found.valid_share,
-                "unique_share": found.unique_share,
-                "novel_share": found.novel_share,
-            }
+        shares = dict(zip(losses, self._shares(losses), strict=True))
+        average = sum(losses[name] * share for name, share in shares.items())
+        metrics = self._metrics(average if training_loss is None else training_loss)
+        valid, unique = self._molecule_quality()
+        return metrics.model_copy(
+            update={"heldout_loss": losses, "valid_share": valid, "unique_share": unique}
         )
+
+    def _shares(self, names: Collection[str]) -> list[float]:
+        share = {source.name: source.share for source in self.sources}
+        total = sum(share[name] for name in names)
+        return [share[name] / total for name in names]
+
+    def _heldout(self, source: Source) -> list[ScoredTokens]:
+        """Return the same documents every time."""
+        rng = random_generator(self.recipe.seed, f"held out {source.name}", 0)
+        count = min(len(source.heldout), self.recipe.evaluation_documents)
+        chosen = rng.permutation(len(source.heldout))[:count]
+        written = [self._curriculum.plain(source.heldout[int(i)], rng) for i in chosen]
+        return [document for document in written if document is not None]
+
+    def _molecule_quality(self) -> tuple[float | None, float | None]:
+        """Draw molecules and return the shares of valid ones and, of these, unique ones."""
+        if not any(isinstance(source.training[0].thing, Molecule) for source in self.sources):
+            return None, None
+        rng = random_generator(self.recipe.seed, "evaluation", self.state.steps)
+        ids = self.vocabulary.ids
+        head = [ids["<bos>"], ids["<molecule>"], ids[Form.CANONICAL.value]]
+        drawn = sample(
+            self.model,
+            [head] * self.recipe.evaluation_documents,
+            rng,
+            head_length=len(head),
+            end=ids["</molecule>"],
+            max_tokens=self.recipe.optimization.row_length,
+        )
+        texts = [self.vocabulary.decode(item.tokens[len(head) : -1]) for item in drawn]
+        valid = [text for text in map(_canonical_or_none, texts) if text is not None]
+        return len(valid) / len(texts), len(set(valid)) / max(1, len(valid))
 
     def _metrics(self, training_loss: float) -> Metrics:
         return Metrics(
@@ -309,3 +354,10 @@ class Trainer:
         load_weights(self.model, checkpoint / WEIGHTS_FILE)
         restore_optimizers(self.model, self.optimizers, load_tensors(checkpoint / _OPTIMIZER_FILE))
         self.state = state
+
+
+def _canonical_or_none(text: str) -> str | None:
+    try:
+        return canonical_smiles(text)
+    except DocumentError:
+        return None
