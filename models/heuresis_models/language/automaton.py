@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from heuresis_models.language import smiles_automaton
 from heuresis_models.language.errors import DocumentError
 from heuresis_models.language.frames import MACHINES, Frame, Frames
+from heuresis_models.language.smiles_check import surely_allowed, surely_ends
 from heuresis_models.language.tokens import BEGIN, END, OBJECTS
 from heuresis_models.language.vocabulary import Vocabulary
 
@@ -139,6 +140,30 @@ class Automaton:
                 f"token {state.length}, {token!r}, may not stand here; allowed are"
                 f" {' '.join(sorted(self.allowed(state))[:12])} …"
             )
+        return State(_step(state.frames, token), state.length + 1)
+
+    def advance_if_allowed(self, state: State, index: int) -> State | None:
+        """Return the state after one more token, or None if the mask forbids it.
+
+        The same answer as ``mask(state)[index]``, several times faster for tokens that are
+        allowed: only they must be fast, for a trained model draws few others.
+
+        Args:
+            state: not finished.
+            index: id of the token.
+        """
+        token = self._token(index)
+        top = state.frames[-1]
+        if top[0] == "smiles" and top[1].bracket is None:
+            written, end = top[1], top[2]
+            if token == end:
+                if surely_ends(written):
+                    return State(state.frames[:-1], state.length + 1)
+            elif surely_allowed(written, token):
+                new = ("smiles", smiles_automaton.advance(written, token), end)
+                return State((*state.frames[:-1], new), state.length + 1)
+        if token not in _allowed(top):
+            return None
         return State(_step(state.frames, token), state.length + 1)
 
     def _token(self, index: int) -> str:

@@ -113,7 +113,8 @@ def _may_branch(state: SmilesState, context: _Context, pairs_checked: bool) -> b
     return has_pairs(add_atom(state._replace(left=left), _PARTNER))
 
 
-def _obliged(state: SmilesState, start: int) -> bool:
+def is_obliged(state: SmilesState, start: int) -> bool:
+    """Whether atoms from ``start`` on have open ring numbers, or are aromatic and in no ring."""
     if any(ring.atom >= start for ring in state.rings):
         return True
     return bool((state.aromatic & ~state.covered & state.path) >> start)
@@ -132,8 +133,8 @@ def _context(state: SmilesState, check_pairs: bool) -> _Context:
     return _Context(
         attached=here >= 0,
         bond=state.bond,
-        parent_open=_parent_open(state),
-        obliged=_obliged(state, state.start),
+        parent_open=parent_is_open(state),
+        obliged=is_obliged(state, state.start),
         rings_open=bool(state.rings),
         aliphatic=aliphatic,
         partner=partner,
@@ -141,7 +142,8 @@ def _context(state: SmilesState, check_pairs: bool) -> _Context:
     )
 
 
-def _parent_open(state: SmilesState) -> bool:
+def parent_is_open(state: SmilesState) -> bool:
+    """Whether the current atom may be left: it is no aromatic atom that needs a ring number."""
     here = state.current
     if here < 0:
         return True
@@ -226,7 +228,7 @@ def _bonds(state: SmilesState, context: _Context, pairs_checked: bool) -> frozen
     if spare < 1 or not context.parent_open:
         return frozenset()
     # After a branch the atom must keep a bond for what its own branch still owes.
-    kept = 1 if state.fresh and _obliged(state, state.levels[-1].start) else 0
+    kept = 1 if state.fresh and is_obliged(state, state.levels[-1].start) else 0
     more: list[str] = []
     if spare - 1 >= kept:
         if context.aliphatic:
@@ -234,7 +236,7 @@ def _bonds(state: SmilesState, context: _Context, pairs_checked: bool) -> frozen
         elif state.digits_may_follow:
             # A single bond between aromatic rings that closes a third: c-2.
             single = state._replace(bond="-")
-            if any(_closes(single, ring, pairs_checked) for ring in state.rings):
+            if any(closes(single, ring, pairs_checked) for ring in state.rings):
                 more.append("-")
     if state.aromatic >> here & 1:
         kind = state.kinds[here]
@@ -255,10 +257,10 @@ def _ring_tokens(state: SmilesState, pairs_checked: bool) -> frozenset[str]:
     spare = state.left[here]
     order = BOND_ORDERS[bond]
     used = tuple(sorted(ring.number for ring in state.rings))
-    closed = tuple(ring.number for ring in state.rings if _closes(state, ring, pairs_checked))
+    closed = tuple(ring.number for ring in state.rings if closes(state, ring, pairs_checked))
     may_open = spare - (1 if aromatic else order) >= 1 and order <= 2
     if aromatic and may_open:
-        may_open = _may_bond(state, here, order)
+        may_open = may_bond(state, here, order)
         if may_open and pairs_checked:
             # The ring must come back from a next atom; that must leave the double bonds possible.
             may_open = has_pairs(add_atom(ring_number(state, _unused(used)), _PARTNER))
@@ -275,7 +277,8 @@ def _numbers(used: tuple[str, ...] | None, closed: tuple[str, ...]) -> frozenset
     return opened | frozenset(closed)
 
 
-def _closes(state: SmilesState, ring: RingBond, pairs_checked: bool) -> bool:
+def closes(state: SmilesState, ring: RingBond, pairs_checked: bool) -> bool:
+    """Whether an open ring number may be closed at the current atom."""
     here, there, bond = state.current, ring.atom, state.bond
     if there == here or state.bonded >> there & 1 or state.left[here] < 1:
         return False
@@ -283,7 +286,7 @@ def _closes(state: SmilesState, ring: RingBond, pairs_checked: bool) -> bool:
         return False
     order = BOND_ORDERS[bond or ring.bond]
     for atom in (here, there):
-        if state.aromatic >> atom & 1 and not _may_bond(state, atom, order, stated=ring.bond):
+        if state.aromatic >> atom & 1 and not may_bond(state, atom, order, stated=ring.bond):
             return False
     if not state.aromatic >> here & 1 and state.left[here] < order:
         return False
@@ -291,7 +294,7 @@ def _closes(state: SmilesState, ring: RingBond, pairs_checked: bool) -> bool:
     if not state.aromatic >> there & 1 and state.left[there] < more:
         return False
     after = ring_number(state, ring.number)
-    obliged = _obliged(after, after.start)
+    obliged = is_obliged(after, after.start)
     if after.left[here] == 0:
         return not obliged and (not pairs_checked or _can_leave(after))
     if not pairs_checked:
@@ -305,7 +308,7 @@ def _can_leave(state: SmilesState) -> bool:
     return has_pairs(close_branch(state) if state.levels else state._replace(current=-1))
 
 
-def _may_bond(state: SmilesState, atom: int, order: int, stated: str = "") -> bool:
+def may_bond(state: SmilesState, atom: int, order: int, stated: str = "") -> bool:
     """Whether an aromatic atom can take part in a ring bond of this order."""
     if order == 1:
         return True
@@ -348,4 +351,12 @@ def shortest_way_out(state: SmilesState) -> frozenset[str]:
     return tokens
 
 
-__all__ = ["advance", "allowed", "shortest_way_out"]
+__all__ = [
+    "advance",
+    "allowed",
+    "closes",
+    "is_obliged",
+    "may_bond",
+    "parent_is_open",
+    "shortest_way_out",
+]

@@ -14,6 +14,7 @@ from heuresis_models.language import (
     DocumentError,
     Entry,
     Molecule,
+    State,
     Vocabulary,
     read_document,
 )
@@ -228,3 +229,46 @@ def test_no_row_of_the_data_is_blocked(name: str, data_folder: Path) -> None:
             walk_through(Document(row.entry).ids())
             walked += 1
     assert walked > 10
+
+
+def _states_along(text: str) -> list[State]:
+    ids = VOCABULARY.encode(f"<bos><molecule><canonical>{text}")
+    states = [AUTOMATON.read(ids[:3])]
+    for index in ids[3:]:
+        states.append(AUTOMATON.advance(states[-1], index, check=False))
+    return states
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "COc1ccc2c(c1)CCn1c-2cc(Cl)nc1=O",
+        "C[C@@H](NC(=O)c1cc2c(s1)CCC2)C(=O)[O-]",
+        "O=S(=O)(N1CCOCC1)c1ccc2[nH]cc(/C=C3/C(=O)Nc4ccccc43)c2c1",
+        "[13CH3]n1c(=O)c2c(ncn2C)n(C)c1=O",
+    ],
+)
+def test_the_quick_check_says_what_the_mask_says(smiles: str) -> None:
+    for state in _states_along(smiles):
+        mask = AUTOMATON.mask(state)
+        for index in range(len(VOCABULARY)):
+            found = AUTOMATON.advance_if_allowed(state, index)
+            assert (found is not None) == mask[index], VOCABULARY.tokens[index]
+            if found is not None:
+                assert found == AUTOMATON.advance(state, index, check=False)
+
+
+def test_the_quick_check_agrees_along_random_walks() -> None:
+    rng = np.random.default_rng(8)
+    tokens = [VOCABULARY[token] for token in "C c N n O o ( ) 1 2 = F S s [nH] [n+] - 3".split()]
+    every = [*tokens, VOCABULARY["</molecule>"], VOCABULARY["[C@H]"], VOCABULARY["%10"]]
+    for _ in range(40):
+        state = AUTOMATON.read(VOCABULARY.encode("<bos><molecule><canonical>"))
+        for _ in range(25):
+            mask = AUTOMATON.mask(state)
+            for index in every:
+                assert (AUTOMATON.advance_if_allowed(state, index) is not None) == mask[index]
+            choices = [index for index in tokens if mask[index]]
+            if not choices:
+                break
+            state = AUTOMATON.advance(state, choices[rng.integers(len(choices))], check=False)
