@@ -1,33 +1,58 @@
-"""Saving and loading: ``config.json``, ``model.safetensors`` and ``tokenizer.json`` in one folder.
+"""A model folder: ``config.json``, ``model.safetensors``, ``tokenizer.json`` and two small ones.
 
-Only safetensors is read: a weight file cannot run code. Every mismatch is an error that names the
-file, never a model that silently starts from other weights.
+The layout is that of Hugging Face, so that `AutoModelForCausalLM` and `AutoTokenizer` open the
+folder without our code. Every mismatch is an error that names the file, never a model that silently
+starts from other weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from heuresis_models.errors import WeightsError
+from heuresis_models.hugging_face import document_of, shape_from
 from heuresis_models.language.vocabulary import Vocabulary
-from heuresis_models.transformer import Transformer, TransformerConfig
+from heuresis_models.transformer import Transformer
+from heuresis_models.weight_files import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    find_weights,
+    load_tensors,
+    load_weights,
+    save_tensors,
+    tensor_metadata,
+    tensors_hash,
+    weights_of,
+)
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-VOCABULARY_FILE = "tokenizer.json"
-VOCABULARY_HASH = "vocabulary_sha256"
+__all__ = [
+    "CONFIG_FILE",
+    "VOCABULARY_FILE",
+    "WEIGHTS_FILE",
+    "Checkpoint",
+    "load_model",
+    "load_tensors",
+    "load_weights",
+    "model_folder",
+    "recover_folder",
+    "replace_folder",
+    "save_model",
+    "save_tensors",
+    "shipped_names",
+    "tensor_metadata",
+    "tensors_hash",
+]
+
+VOCABULARY_FILE: Final = "tokenizer.json"
+TOKENIZER_SETTINGS_FILE: Final = "tokenizer_config.json"
+GENERATION_FILE: Final = "generation_config.json"
+VOCABULARY_HASH: Final = "vocabulary_sha256"
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 
@@ -62,135 +87,113 @@ def model_folder(name_or_path: str) -> Path:
     )
 
 
-def save_model(folder: Path, model: Transformer, vocabulary: Vocabulary) -> None:
-    """Write a model folder; an existing one keeps its other files."""
+def save_model(
+    folder: Path, model: Transformer, vocabulary: Vocabulary, dtype: torch.dtype | None = None
+) -> None:
+    """Write a model folder; an existing one keeps its other files.
+
+    Args:
+        folder: made if it is missing.
+        model: the weights.
+        vocabulary: the language they speak.
+        dtype: of the stored weights, ``torch.bfloat16`` halves the file; None: as they are.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        **model.config.model_dump(),
-        "num_key_value_heads": model.config.num_attention_heads,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
-        "tie_word_embeddings": False,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        VOCABULARY_HASH: vocabulary.content_hash,
+    weights = weights_of(model, dtype)
+    ends = {
+        "pad_token_id": vocabulary["<pad>"],
+        "bos_token_id": vocabulary["<bos>"],
+        "eos_token_id": vocabulary["<eos>"],
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    stored = str(weights["model.norm.weight"].dtype).removeprefix("torch.")
+    _write_json(
+        folder / CONFIG_FILE,
+        {
+            **document_of(model.config),
+            "dtype": stored,
+            **ends,
+            VOCABULARY_HASH: vocabulary.content_hash,
+        },
+    )
+    # Sampling as our own does it: from the whole distribution.
+    _write_json(
+        folder / GENERATION_FILE,
+        {
+            **ends,
+            "do_sample": True,
+            "temperature": 1.0,
+            "top_k": 0,
+            "top_p": 1.0,
+            "max_length": model.config.max_position_embeddings,
+        },
+    )
+    _write_json(
+        folder / TOKENIZER_SETTINGS_FILE,
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": "<bos>",
+            "eos_token": "<eos>",
+            "pad_token": "<pad>",
+            # A text is its tokens: nothing may be added, dropped or tidied.
+            "add_bos_token": False,
+            "add_eos_token": False,
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": model.config.max_position_embeddings,
+        },
+    )
     vocabulary.save(folder / VOCABULARY_FILE)
-    save_tensors(folder / WEIGHTS_FILE, model.state_dict())
+    save_tensors(folder / WEIGHTS_FILE, weights)
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """Return the parsed ``config.json`` of a folder.
+
+    Raises:
+        WeightsError: the file is missing or no JSON object.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} is missing; a model folder needs it") from error
+    except (ValueError, OSError) as error:
+        raise WeightsError(f"{path} is not a model configuration: {error}") from error
+    if not isinstance(document, dict):
+        raise WeightsError(f"{path} is not a model configuration: expected keys and values")
+    return document
 
 
 def load_model(folder: Path) -> Checkpoint:
-    """Read a model folder and check that its parts belong together.
+    """Read a folder that `save_model` wrote and check that its parts belong together.
+
+    The weights become 32-bit, whatever their stored type.
 
     Raises:
         WeightsError: a file is missing or damaged, or shape, names or vocabulary do not match.
     """
-    path = folder / CONFIG_FILE
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        fields = {name: document[name] for name in TransformerConfig.model_fields}
-        config = TransformerConfig.model_validate(fields)
-        vocabulary_hash = document[VOCABULARY_HASH]
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path} is missing; a model folder needs it") from error
-    except (KeyError, TypeError, ValueError, ValidationError, OSError) as error:
-        raise WeightsError(f"{path} is not a model configuration: {error}") from error
+    document = read_configuration(folder)
+    config = shape_from(document, str(folder / CONFIG_FILE))
+    if VOCABULARY_HASH not in document:
+        raise WeightsError(
+            f"{folder / CONFIG_FILE} names no {VOCABULARY_HASH}: the model speaks another language"
+            " than ours; host it with heuresis_models.hosting.load_hosted"
+        )
     vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
-    if vocabulary.content_hash != vocabulary_hash or len(vocabulary) != config.vocab_size:
+    stated = str(document[VOCABULARY_HASH])
+    if vocabulary.content_hash != stated or len(vocabulary) != config.vocab_size:
         raise WeightsError(
             f"{folder}: the weights were trained with another vocabulary than {VOCABULARY_FILE}"
-            f" ({config.vocab_size} tokens, hash {str(vocabulary_hash)[:12]}; the file has"
+            f" ({config.vocab_size} tokens, hash {stated[:12]}; the file has"
             f" {len(vocabulary)}, {vocabulary.content_hash[:12]}); restore the file that"
             " belongs to the weights"
         )
     model = Transformer(config)
-    load_weights(model, folder / WEIGHTS_FILE)
+    load_weights(model, find_weights(folder))
     return Checkpoint(model, vocabulary)
-
-
-def load_weights(model: Transformer, path: Path) -> None:
-    """Read weights into a model in place; names, shapes and finiteness are checked first.
-
-    Raises:
-        WeightsError: the file is missing, damaged, holds other tensors or is not finite.
-    """
-    tensors = load_tensors(path)
-    wanted = model.state_dict()
-    missing, surplus = (
-        sorted(wanted.keys() - tensors.keys()),
-        sorted(tensors.keys() - wanted.keys()),
-    )
-    if missing or surplus:
-        raise WeightsError(
-            f"{path}: tensors do not match {CONFIG_FILE}; missing {missing[:3] or 'none'},"
-            f" unexpected {surplus[:3] or 'none'}"
-        )
-    for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape:
-            raise WeightsError(
-                f"{path}: '{name}' has shape {tuple(tensor.shape)}, {CONFIG_FILE} says"
-                f" {tuple(wanted[name].shape)}"
-            )
-        if not bool(torch.isfinite(tensor).all()):
-            raise WeightsError(f"{path}: '{name}' holds values that are not finite")
-    model.load_state_dict(tensors)
-
-
-def save_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a safetensors file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()},
-        partial,
-        # An empty table of contents is unreadable, so there is always one entry.
-        metadata={"format": "pt", **(metadata or {})},
-    )
-    # safetensors creates files that only their owner can read.
-    partial.chmod(0o644)
-    partial.replace(path)
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        WeightsError: the file is missing or damaged.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path} is missing; a model folder needs it")
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-        return tensors
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is damaged or not a safetensors file ({error}); copy or train it again"
-        ) from error
-
-
-def tensor_metadata(path: Path) -> dict[str, str]:
-    """Return the text fields that were stored in a safetensors file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is missing, damaged or not safetensors ({error})") from error
-
-
-def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes, types and bytes: equal exactly when all values are equal."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().contiguous()
-        digest.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def recover_folder(final: Path) -> None:

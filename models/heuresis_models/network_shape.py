@@ -88,6 +88,9 @@ class TransformerConfig(BaseModel):
             raise ValueError(
                 f"num_attention_heads {heads} must be a multiple of num_key_value_heads {groups}"
             )
+        # Stated or left out, the same shape compares equal.
+        object.__setattr__(self, "num_key_value_heads", groups)
+        object.__setattr__(self, "head_dim", self.head_size)
         return self
 
     @property

@@ -201,6 +201,7 @@ class Transformer(nn.Module):
         config: shape of the network.
         generator: where the initial weights are drawn from; None leaves them unset, for loading.
         device: where the weights are made; on ``"meta"`` they have shapes only.
+        dtype: of weights and activations.
     """
 
     cos_PD: Tensor
@@ -211,13 +212,14 @@ class Transformer(nn.Module):
         config: TransformerConfig,
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.config = config
         with torch.device("meta"):
             self.model = Decoder(config)
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.to_empty(device=device)
+        self.to(dtype).to_empty(device=device)
         if config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
         cos_PD, sin_PD = rotary_table(config)
