@@ -395,5 +395,3 @@ def population_of(molecules: Sequence[str]) -> dict[str, tuple[float, float]]:
         column = np.array([value[name] for value in values])
         result[name] = (float(column.mean()), max(float(column.std()), 1e-3))
     return result
-
-

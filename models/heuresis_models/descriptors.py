@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def _logp(molecule: Mol) -> float:
-    from rdkit.Chem import Crippen
+    from rdkit.Chem import rdMolDescriptors
 
-    return float(Crippen.MolLogP(molecule))
+    return float(rdMolDescriptors.CalcCrippenDescriptors(molecule)[0])
 
 
 def _tpsa(molecule: Mol) -> float:
@@ -36,7 +36,8 @@ def _tpsa(molecule: Mol) -> float:
 def _qed(molecule: Mol) -> float:
     from rdkit.Chem import QED
 
-    return float(QED.qed(molecule))
+    qed: Any = QED.qed
+    return float(qed(molecule))
 
 
 @cache
