@@ -84,7 +84,10 @@ def train(
             for section in plan.sources
         ]
         curriculum = make_curriculum(
-            plan, sources, lambda done: status.update(f"indexing molecules: {done:,}")
+            plan,
+            sources,
+            lambda done: status.update(f"indexing molecules: {done:,}"),
+            cache or folder / "cache",
         )
     columns = (
         TextColumn("{task.description}"),

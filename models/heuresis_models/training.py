@@ -115,7 +115,10 @@ def mean_loss(model: Transformer, documents: Sequence[ScoredTokens], row_length:
 
 
 def make_curriculum(
-    recipe: Recipe, sources: Sequence[Source], report: Callable[[int], None] = lambda _: None
+    recipe: Recipe,
+    sources: Sequence[Source],
+    report: Callable[[int], None] = lambda _: None,
+    cache: Path | None = None,
 ) -> Curriculum:
     """Prepare how documents are made; indexes the molecules if exemplar groups are asked for."""
     molecules = [
@@ -127,7 +130,7 @@ def make_curriculum(
     neighbours, population = None, None
     if recipe.documents.molecules.exemplars and molecules:
         rng = random_generator(recipe.seed, "neighbours", 0)
-        neighbours = NeighbourIndex(molecules, rng, report)
+        neighbours = NeighbourIndex(molecules, rng, report, cache)
         chosen = rng.integers(len(molecules), size=_POPULATION)
         population = population_of([molecules[int(index)] for index in chosen])
     return Curriculum(
