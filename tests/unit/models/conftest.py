@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from heuresis_models.grammar import Grammar
-from heuresis_models.molecules import canonical_smiles
-from heuresis_models.recipe import DataSection, ModelSection, OptimizationSection, Recipe
+from training_toys import tiny_recipe as make_tiny_recipe
+
+from heuresis_models.language.augmentation import canonical_smiles
+from heuresis_models.language.vocabulary import Vocabulary
+from heuresis_models.recipe import Recipe
 from heuresis_models.sampling import torch_generator
 from heuresis_models.transformer import Transformer
-from heuresis_models.vocabulary import Vocabulary
 
 MOLECULES = (
     "CC(=O)Oc1ccccc1C(=O)O",
@@ -46,29 +47,14 @@ def vocabulary() -> Vocabulary:
 
 
 @pytest.fixture(scope="session")
-def grammar(vocabulary: Vocabulary) -> Grammar:
-    return Grammar(vocabulary)
-
-
-@pytest.fixture(scope="session")
 def molecules() -> tuple[str, ...]:
     """Twenty molecules as RDKit canonical SMILES."""
-    canonical = canonical_smiles(MOLECULES)
-    return tuple(smiles for smiles in canonical if smiles is not None)
+    return tuple(canonical_smiles(smiles) for smiles in MOLECULES)
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
-    return Recipe(
-        name="tiny",
-        seed=3,
-        model=ModelSection(layers=2, width=32, heads=2, feed_forward=64, max_tokens=96),
-        data=DataSection(heldout_share=0.1),
-        optimization=OptimizationSection(total_tokens=40_000, batch_tokens=512, row_length=64),
-        precision="fp32",
-        evaluations=0,
-        evaluation_molecules=4,
-    )
+    return make_tiny_recipe(total_tokens=40_000)
 
 
 @pytest.fixture
