@@ -5,15 +5,20 @@ Every function takes its random generator; equal generators give equal texts.
 
 from __future__ import annotations
 
-import hashlib
+import re
+from collections.abc import Hashable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from heuresis_models.language.errors import DocumentError
 from heuresis_models.language.objects import Form, Molecule, Reaction
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+
+_ATOM_MAP: Final = re.compile(r":[0-9]+\]")
+_WIDEST: Final = 3
+"""Bonds over which the surroundings of atoms are compared."""
 
 
 def _read(smiles: str) -> Any:
@@ -24,9 +29,10 @@ def _read(smiles: str) -> Any:
         molecule = Chem.MolFromSmiles(smiles)
     if molecule is None or molecule.GetNumAtoms() == 0:
         raise DocumentError(f"RDKit cannot read the SMILES {smiles!r}")
-    for atom in molecule.GetAtoms():
+    if _ATOM_MAP.search(smiles):
         # Atom maps would tell which atom of one side is which of the other.
-        atom.SetAtomMapNum(0)
+        for atom in molecule.GetAtoms():
+            atom.SetAtomMapNum(0)
     return molecule
 
 
@@ -100,17 +106,13 @@ def aligned(reaction: Reaction, rng: Generator) -> Reaction:
     main = next(piece for piece in pieces if root in piece)
     rest = sorted(_rooted(product, piece[0], piece) for piece in pieces if piece is not main)
     order = _order_in(product, root)
-    codes = _surroundings(product)
+    numbers: dict[Hashable, int] = {}
+    codes = _surroundings(product, numbers)
     parts = []
     for fragment in Chem.GetMolFrags(_read(canonical_smiles(reaction.reactants)), asMols=True):
-        others = _surroundings(fragment)
-        agreement, place, other = max(
-            (_agreement(codes[atom], code), -place, -other)
-            for place, atom in enumerate(order)
-            for other, code in enumerate(others)
-        )
+        place, other = _best_agreement(order, codes, _surroundings(fragment, numbers))
         whole = tuple(range(fragment.GetNumAtoms()))
-        parts.append((-place if agreement else len(order), _rooted(fragment, -other, whole)))
+        parts.append((place, _rooted(fragment, other, whole)))
     return replace(
         reaction,
         product=".".join([_rooted(product, root, main), *rest]),
@@ -136,37 +138,50 @@ def _order_in(molecule: Any, root: int) -> list[int]:
     return sorted(range(molecule.GetNumAtoms()), key=lambda atom: (distance[atom], atom))
 
 
-def _agreement(first: tuple[str, ...], second: tuple[str, ...]) -> int:
-    """Return over how many bonds the surroundings of two atoms are equal; 0: other elements."""
-    level = 0
-    while level < len(first) and first[level] == second[level]:
-        level += 1
-    return level
+def _best_agreement(
+    order: list[int], codes: list[list[int]], others: list[list[int]]
+) -> tuple[int, int]:
+    """Return the place in ``order`` and the atom of the other side that agree over most bonds.
+
+    Ties go to the earliest place, then to the lowest atom. Without any equal atom the place is
+    beyond the last.
+    """
+    for level in reversed(range(len(codes))):
+        first: dict[int, int] = {}
+        for atom, code in enumerate(others[level]):
+            first.setdefault(code, atom)
+        for place, atom in enumerate(order):
+            if codes[level][atom] in first:
+                return place, first[codes[level][atom]]
+    return len(order), 0
 
 
-def _surroundings(molecule: Any) -> list[tuple[str, ...]]:
-    """Return, per atom, codes of its surroundings within 0, 1, 2 and 3 bonds."""
-    atoms = list(molecule.GetAtoms())
-    levels = [[f"{a.GetAtomicNum()},{a.GetFormalCharge()},{int(a.GetIsAromatic())}" for a in atoms]]
-    for _ in range(3):
+def _surroundings(molecule: Any, numbers: dict[Hashable, int]) -> list[list[int]]:
+    """Return, for 0 to `_WIDEST` bonds, a number for the surroundings of each atom.
+
+    Equal numbers mean equal surroundings among all molecules that share ``numbers``; being equal
+    within some bonds includes being equal within fewer.
+    """
+    bonds: list[list[tuple[int, int]]] = [[] for _ in range(molecule.GetNumAtoms())]
+    for bond in molecule.GetBonds():
+        begin, end, kind = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType())
+        bonds[begin].append((kind, end))
+        bonds[end].append((kind, begin))
+    level = [
+        _number((a.GetAtomicNum(), a.GetFormalCharge(), a.GetIsAromatic()), numbers)
+        for a in molecule.GetAtoms()
+    ]
+    levels = [level]
+    for _ in range(_WIDEST):
         last = levels[-1]
         levels.append(
             [
-                _hash(
-                    last[atom.GetIdx()]
-                    + ";"
-                    + ";".join(
-                        sorted(
-                            f"{bond.GetBondType()}{last[bond.GetOtherAtomIdx(atom.GetIdx())]}"
-                            for bond in atom.GetBonds()
-                        )
-                    )
-                )
-                for atom in atoms
+                _number((last[atom], *sorted((kind, last[end]) for kind, end in joined)), numbers)
+                for atom, joined in enumerate(bonds)
             ]
         )
-    return list(zip(*levels, strict=True))
+    return levels
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def _number(key: Hashable, numbers: dict[Hashable, int]) -> int:
+    return numbers.setdefault(key, len(numbers))
