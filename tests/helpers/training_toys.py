@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 from pathlib import Path
 
 from heuresis_models.corpus import Source
+from heuresis_models.curriculum import Curriculum
 from heuresis_models.language.augmentation import canonical_smiles
 from heuresis_models.language.documents import Entry
 from heuresis_models.language.objects import Molecule, Peptide
@@ -26,6 +28,7 @@ MIDDLES = ("C", "CO", "CN", "C(=O)N", "C(=O)O", "CS", "c1ccc(cc1)", "C1CC(C1)")
 TAILS = ("C", "CC", "C(F)(F)F", "C#N", "CO", "c1ccco1")
 
 
+@cache
 def many_molecules() -> tuple[str, ...]:
     """Return a few hundred different molecules as RDKit's canonical SMILES, sorted."""
     written = ("".join(parts) for parts in product(HEADS, MIDDLES, TAILS))
@@ -80,6 +83,14 @@ def trainer_of(
     *sources: Source,
     report: Callable[[Metrics], None] = lambda _: None,
     clock: Callable[[], float] = stopped_clock,
+    curriculum: Curriculum | None = None,
 ) -> Trainer:
     """Return a trainer on the given sources, or on molecules."""
-    return Trainer(recipe, sources or (molecule_source(),), folder, clock=clock, report=report)
+    return Trainer(
+        recipe,
+        sources or (molecule_source(),),
+        folder,
+        clock=clock,
+        curriculum=curriculum,
+        report=report,
+    )
