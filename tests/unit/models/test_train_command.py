@@ -1,86 +1,119 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
+from training_toys import many_molecules, tiny_recipe
 from typer.testing import CliRunner
 
-from heuresis.errors import UserError
 from heuresis_models.checkpoint import load_model, tensors_hash
 from heuresis_models.command import train
 from heuresis_models.errors import DataError, RecipeError
+from heuresis_models.language.errors import SourceError
 from heuresis_models.recipe import Recipe
 
 
-@pytest.fixture
-def recipe_path(tiny_recipe: Recipe, tmp_path: Path) -> Path:
-    document = tiny_recipe.model_dump(mode="json")
-    document["optimization"]["total_tokens"] = 4000
-    document["data"]["heldout_share"] = 0.2
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(document))
+def write_recipe(recipe: Recipe, path: Path) -> Path:
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     return path
 
 
 @pytest.fixture
-def data_path(molecules: tuple[str, ...], tmp_path: Path) -> Path:
-    path = tmp_path / "some.smi"
-    path.write_text("\n".join(molecules) + "\n")
-    return path
+def folder(tmp_path: Path) -> Path:
+    """A recipe and its data file in one folder, as a user keeps them."""
+    write_recipe(tiny_recipe(total_tokens=3_000), tmp_path / "tiny.yaml")
+    (tmp_path / "some.smi").write_text("\n".join(many_molecules()) + "\n")
+    return tmp_path
 
 
-def _run(*arguments: object) -> str:
+def _run(*arguments: object, code: int = 0) -> str:
     app = typer.Typer()
     app.command()(train)
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
     return result.output
 
 
-def test_data_file_to_model_folder_in_one_command(
-    recipe_path: Path, data_path: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "out"
-    _run(recipe_path, "--data", data_path, "--output", output)
+def _hash(model: Path) -> str:
+    return tensors_hash(load_model(model).model.state_dict())
+
+
+def test_data_file_to_model_folder_in_one_command(folder: Path) -> None:
+    output = folder / "out"
+    _run(folder / "tiny.yaml", "--output", output)
     assert load_model(output).model.parameter_count > 10_000
     card = (output / "MODEL_CARD.md").read_text()
-    assert "20 distinct molecules of 20 lines" in card
-    assert "nats per token canonical" in card
+    assert card.startswith("# tiny\n")
+    assert "| molecules | " in card
+    assert "`some.smi`" in card
     assert json.loads((output / "metrics.jsonl").read_text())["progress"] == 1.0
 
-    before = tensors_hash(load_model(output).model.state_dict())
-    assert "continuing at step" in _run(recipe_path, "--data", data_path, "--output", output)
-    assert tensors_hash(load_model(output).model.state_dict()) == before
+    before = _hash(output)
+    assert "continuing at step" in _run(folder / "tiny.yaml", "--output", output)
+    assert _hash(output) == before
 
 
-def test_same_command_same_weights(recipe_path: Path, data_path: Path, tmp_path: Path) -> None:
-    hashes = set()
+def test_same_command_same_weights(folder: Path) -> None:
     for name in ("one", "two"):
-        _run(recipe_path, "--data", data_path, "--output", tmp_path / name)
-        hashes.add(tensors_hash(load_model(tmp_path / name).model.state_dict()))
-    assert len(hashes) == 1
+        _run(folder / "tiny.yaml", "--data", folder, "--output", folder / name)
+    assert _hash(folder / "one") == _hash(folder / "two")
 
 
-def test_user_errors_are_sentences(recipe_path: Path, data_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="names no data file"):
-        _run(recipe_path)
-    with pytest.raises(DataError, match="no file"):
-        _run(recipe_path, "--data", tmp_path / "none.smi")
+def test_a_model_can_be_trained_further(folder: Path) -> None:
+    _run(folder / "tiny.yaml", "--output", folder / "first")
+    _run(
+        folder / "tiny.yaml", "--output", folder / "more",
+        "--start-from", folder / "first", "--max-minutes", 5,
+    )  # fmt: skip
+    first, more = (
+        json.loads((folder / name / "metrics.jsonl").read_text()) for name in ("first", "more")
+    )
+    assert more["heldout_loss"]["molecules"] < first["heldout_loss"]["molecules"]
+
+
+def test_user_errors_are_sentences(folder: Path, tmp_path: Path) -> None:
+    recipe = folder / "tiny.yaml"
+    with pytest.raises(DataError, match=r"no file .*some\.smi; expected a SMILES file"):
+        _run(recipe, "--data", tmp_path / "nowhere")
     with pytest.raises(RecipeError, match="did you mean 'heuresis-base'"):
-        _run("heuresis-bse", "--data", data_path)
-    with pytest.raises(DataError, match=r"has SHA-256 .* the recipe expects"):
-        _run("heuresis-base", "--data", data_path)
-    one = tmp_path / "one.smi"
-    one.write_text("CCO\n")
-    with pytest.raises(UserError, match="too few to hold out"):
-        _run(recipe_path, "--data", one)
+        _run("heuresis-bse", "--data", folder)
+    (folder / "zinc250k.smi.gz").write_bytes(b"another release")
+    with pytest.raises((DataError, SourceError), match="is not the expected file"):
+        _run("heuresis-base", "--data", folder, "--output", folder / "base")
+    (folder / "some.smi").write_text("CCO\nC1CC(\n")
+    with pytest.raises(DataError, match=r"some\.smi:2: expected a SMILES string"):
+        _run(recipe, "--output", folder / "out")
+    (folder / "some.smi").write_text("")
+    with pytest.raises(DataError, match="gives nothing to learn from"):
+        _run(recipe, "--output", folder / "out")
+
+
+def test_ctrl_c_keeps_what_was_learned(folder: Path) -> None:
+    write_recipe(
+        tiny_recipe(total_tokens=10**8).model_copy(update={"checkpoint_minutes": 0.002}),
+        folder / "tiny.yaml",
+    )
+    command = [sys.executable, "-m", "heuresis_models.command", str(folder / "tiny.yaml")]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    state = folder / "tiny" / "checkpoint" / "state.json"
+    deadline = time.monotonic() + 120
+    while not state.is_file() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "the same command continues" in told
+    assert "Traceback" not in told
+    assert json.loads(state.read_text())["steps"] > 0
 
 
 def test_the_allocator_setting_is_safe_to_ask_for() -> None:
