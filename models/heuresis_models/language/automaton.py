@@ -32,6 +32,8 @@ _CLOSERS: Final = frozenset(
      "</conservation>", "</contacts>", *(tag for tag in OBJECTS if tag.startswith("</")))
 )  # fmt: skip
 _KEPT_MASKS: Final = 32768
+_LONG_WAYS: Final = {"crystal": 16, "number": 5, "contacts": 9, "formula": 3, "bases": 3}
+"""Tokens that closing a frame can need where they are more than one."""
 
 
 class State(NamedTuple):
@@ -74,7 +76,9 @@ class Automaton:
             raise DocumentError(f"a document begins with {BEGIN}")
         state = self.start()
         for index in found[1:]:
-            state = self.advance(state, index)
+            new = None if state.finished else self.advance_if_allowed(state, index)
+            # The slow way is the judge and writes the message.
+            state = self.advance(state, index) if new is None else new
         return state
 
     def allowed(self, state: State, *, closing: bool = False) -> frozenset[str]:
@@ -106,6 +110,23 @@ class Automaton:
             mask.flags.writeable = False
             self._masks[tokens] = mask
         return mask
+
+    def closing_length(self, state: State) -> int:
+        """Return how many tokens the way out (``closing=True``) needs at most, nearly always."""
+        needed = 1
+        for frame in state.frames:
+            if frame[0] == "smiles":
+                smiles = frame[1]
+                needed += 4 + len(smiles.levels) + 4 * len(smiles.rings)
+            elif frame[0] == "track":
+                needed += 1 + frame[2]
+            elif frame[0] == "protein" and frame[5] is not None:
+                needed += 1 + len(frame[5]) - len(frame[1])
+            elif frame[0] in _LONG_WAYS:
+                needed += _LONG_WAYS[frame[0]]
+            else:
+                needed += 1
+        return needed
 
     def masks(self, states: Sequence[State], *, limit: int | None = None) -> Mask:
         """Return the masks of a batch, shape (rows, vocabulary).

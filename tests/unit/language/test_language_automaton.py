@@ -260,7 +260,7 @@ def test_the_quick_check_says_what_the_mask_says(smiles: str) -> None:
 
 def test_the_quick_check_agrees_along_random_walks() -> None:
     rng = np.random.default_rng(8)
-    tokens = [VOCABULARY[token] for token in "C c N n O o ( ) 1 2 = F S s [nH] [n+] - 3".split()]
+    tokens = [VOCABULARY[token] for token in ["C", "c", "N", "n", "O", "o", "(", ")", "1", "2", "=", "F", "S", "s", "[nH]", "[n+]", "-", "3"]]
     every = [*tokens, VOCABULARY["</molecule>"], VOCABULARY["[C@H]"], VOCABULARY["%10"]]
     for _ in range(40):
         state = AUTOMATON.read(VOCABULARY.encode("<bos><molecule><canonical>"))

@@ -1,0 +1,31 @@
+"""Writing with a trained model: conditioned, constrained, guided.
+
+Reading order: `prompts` (what is asked), `settings` (how), `decoding` (`generate`), `masking` (the
+grammar while decoding), `molecules` and `scaffolds` (what molecules need beyond that).
+"""
+
+from heuresis_models.generation.decoding import Sample, generate
+from heuresis_models.generation.molecules import (
+    SampleQuality,
+    canonical_smiles,
+    quality,
+    sample_molecules,
+)
+from heuresis_models.generation.prompts import OBJECT_KINDS, ObjectKind, Prompt, payload, prompt
+from heuresis_models.generation.settings import Sampling, torch_generator
+
+__all__ = [
+    "OBJECT_KINDS",
+    "ObjectKind",
+    "Prompt",
+    "Sample",
+    "SampleQuality",
+    "Sampling",
+    "canonical_smiles",
+    "generate",
+    "payload",
+    "prompt",
+    "quality",
+    "sample_molecules",
+    "torch_generator",
+]

@@ -1,0 +1,97 @@
+"""One document while it is being written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from heuresis_models.generation.prompts import Prompt
+from heuresis_models.language.automaton import State
+
+
+class Start(NamedTuple):
+    """What must be computed before the next token of a row can be drawn."""
+
+    ids: tuple[int, ...]
+    scored: int
+    """How many of the last ids count in the likelihood."""
+
+
+@dataclass
+class Row:
+    """A document that is being written.
+
+    Args:
+        prompt: what it begins with.
+        stops: ids that end it.
+        limit: longest document.
+        stream: source of its random numbers; nobody else draws from it.
+        origin: where the grammar stands after the prompt; None: without mask.
+        restarts: how often it may still start again.
+    """
+
+    prompt: Prompt
+    stops: frozenset[int]
+    limit: int
+    stream: np.random.Generator
+    origin: State | None
+    restarts: int
+    restarted: int = 0
+    corrections: int = 0
+    closed: bool = False
+    refused: bool = False
+    finished: bool = False
+    state: State | None = None
+    ids: list[int] = field(default_factory=list)
+    likelihood: float = 0.0
+    log_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self.ids = list(self.prompt.ids)
+        self.state = self.origin
+        self.refused = False
+        self.likelihood = self.log_probability = 0.0
+        # As many as could ever be needed: how many others use must not matter.
+        self._uniform_S2 = self.stream.random((self.limit - len(self.ids), 2))
+
+    def restart(self) -> None:
+        """Start from the prompt again, with fresh random numbers."""
+        self.restarts -= 1
+        self.restarted += 1
+        self._begin()
+
+    @property
+    def step(self) -> int:
+        """Number of tokens written after the prompt."""
+        return len(self.ids) - len(self.prompt.ids)
+
+    @property
+    def done(self) -> bool:
+        """Ended, or as long as it may be."""
+        return self.finished or len(self.ids) >= self.limit
+
+    @property
+    def coming_S2(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Random numbers of the coming steps, two for each."""
+        return self._uniform_S2[self.step :]
+
+    def take(self, token: int, own: float, chance: float) -> None:
+        """Append a token with its log-probability under the model and its chance when drawn."""
+        self.ids.append(token)
+        self.likelihood += own
+        self.log_probability += math.log(chance) if chance else -math.inf
+        self.finished = token in self.stops
+
+    def start(self, *, plain: bool = False) -> Start:
+        """Return what must be computed; ``plain``: as if nothing had been asked."""
+        prompt = self.prompt
+        if plain and prompt.plain is not None:
+            return Start((*prompt.plain, *self.ids[len(prompt.ids) :]), 0)
+        # Of a row that was begun before, the likelihood is known up to here.
+        return Start(tuple(self.ids), 0 if self.step else len(prompt.ids) - prompt.head)
