@@ -75,33 +75,61 @@ def masked_attention(
     return score_BHTS.softmax(-1).type_as(v_BHSD) @ v_BHSD
 
 
-def attend(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, allowed_B1TS: Tensor | None) -> Tensor:
-    """Let queries read values, with the kernel that is fastest for the case.
+def single_attention(
+    q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, bias_B1TS: Tensor | None
+) -> Tensor:
+    """Return the same for one query position (T = 1), which may see all but what a bias hides.
 
-    Without ``allowed_B1TS`` each position sees itself and all before it.
+    The query heads that share a key head stand where otherwise positions stand, so no key is
+    copied, and two batched products do the rest: on a CPU up to three times faster than torch's
+    fused kernel, which calls a small product for each row and head.
     """
-    batch, heads, length, _ = q_BHTD.shape
-    groups = k_BKSD.shape[1]
+    batch, heads, _, size = q_BHTD.shape
+    groups, length = k_BKSD.shape[1:3]
+    q_NGD = q_BHTD.reshape(batch * groups, heads // groups, size)
+    k_NSD, v_NSD = k_BKSD.flatten(0, 1), v_BKSD.flatten(0, 1)
+    if bias_B1TS is None:
+        bias_N1S = q_NGD.new_zeros(1)
+    elif len(bias_B1TS) == 1:
+        bias_N1S = bias_B1TS.view(1, 1, length)
+    else:
+        bias_N1S = bias_B1TS.expand(-1, groups, -1, -1).reshape(-1, 1, length)
+    score_NGS = torch.baddbmm(bias_N1S, q_NGD, k_NSD.mT, alpha=1.0 / math.sqrt(size))
+    return torch.bmm(score_NGS.softmax(-1), v_NSD).view(batch, heads, 1, size)
+
+
+def attend(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask_B1TS: Tensor | None) -> Tensor:
+    """Let queries read values, with what is fastest for the case.
+
+    Args:
+        q_BHTD: queries.
+        k_BKSD: keys.
+        v_BKSD: values.
+        mask_B1TS: True where a query may look, or a bias to be added to the scores. None: each
+            position sees itself and all before it.
+    """
+    length, groups, shared = q_BHTD.shape[2], k_BKSD.shape[1], q_BHTD.shape[1] // k_BKSD.shape[1]
     # Under autocast rotated queries and keys are 32-bit, values are not.
     q_BHTD, k_BKSD = q_BHTD.type_as(v_BKSD), k_BKSD.type_as(v_BKSD)
-    if length == 1:
-        # One new position sees everything before it. The query heads that share a key head stand
-        # where otherwise positions stand, so no key is copied.
-        q_BKGD = q_BHTD.reshape(batch, groups, heads // groups, -1)
-        mixed = functional.scaled_dot_product_attention(q_BKGD, k_BKSD, v_BKSD, allowed_B1TS)
-        return mixed.reshape(batch, heads, 1, -1)
-    if allowed_B1TS is not None and q_BHTD.device.type == "cpu":
-        if groups != heads:
-            k_BKSD = k_BKSD.repeat_interleave(heads // groups, dim=1)
-            v_BKSD = v_BKSD.repeat_interleave(heads // groups, dim=1)
-        return masked_attention(q_BHTD, k_BKSD, v_BKSD, allowed_B1TS)
+    if q_BHTD.device.type == "cpu":
+        if length == 1 and (mask_B1TS is None or mask_B1TS.is_floating_point()):
+            return single_attention(q_BHTD, k_BKSD, v_BKSD, mask_B1TS)
+        if mask_B1TS is not None:
+            if shared > 1:
+                k_BKSD = k_BKSD.repeat_interleave(shared, dim=1)
+                v_BKSD = v_BKSD.repeat_interleave(shared, dim=1)
+            return masked_attention(q_BHTD, k_BKSD, v_BKSD, mask_B1TS)
+    elif length == 1:
+        q_BKGD = q_BHTD.reshape(-1, groups, shared, q_BHTD.shape[-1])
+        mixed = functional.scaled_dot_product_attention(q_BKGD, k_BKSD, v_BKSD, mask_B1TS)
+        return mixed.reshape(q_BHTD.shape)
     return functional.scaled_dot_product_attention(
         q_BHTD,
         k_BKSD,
         v_BKSD,
-        allowed_B1TS,
-        is_causal=allowed_B1TS is None,
-        enable_gqa=groups != heads,
+        mask_B1TS,
+        is_causal=mask_B1TS is None and length > 1,
+        enable_gqa=shared > 1,
     )
 
 
@@ -128,16 +156,16 @@ class Attention(nn.Module):
         self,
         x_BTE: Tensor,
         rotary: tuple[Tensor, Tensor],
-        allowed_B1TS: Tensor | None,
+        mask_B1TS: Tensor | None,
         cache: KeyValueCache | None,
     ) -> Tensor:
-        """Mix positions. Without ``allowed_B1TS`` each position sees itself and all before it."""
+        """Mix positions; see `attend`."""
         q_BHTD = rotate(self._split(self.q_proj(x_BTE)), *rotary)
         k_BKSD = rotate(self._split(self.k_proj(x_BTE)), *rotary)
         v_BKSD = self._split(self.v_proj(x_BTE))
         if cache is not None:
             k_BKSD, v_BKSD = cache.extend(self.layer, k_BKSD, v_BKSD)
-        mixed_BHTD = attend(q_BHTD, k_BKSD, v_BKSD, allowed_B1TS)
+        mixed_BHTD = attend(q_BHTD, k_BKSD, v_BKSD, mask_B1TS)
         output: Tensor = self.o_proj(mixed_BHTD.transpose(1, 2).flatten(2))
         return output
 
@@ -173,11 +201,11 @@ class Block(nn.Module):
         self,
         x_BTE: Tensor,
         rotary: tuple[Tensor, Tensor],
-        allowed_B1TS: Tensor | None,
+        mask_B1TS: Tensor | None,
         cache: KeyValueCache | None,
     ) -> Tensor:
         """Return the residual stream after this layer."""
-        x_BTE = x_BTE + self.self_attn(self.input_layernorm(x_BTE), rotary, allowed_B1TS, cache)
+        x_BTE = x_BTE + self.self_attn(self.input_layernorm(x_BTE), rotary, mask_B1TS, cache)
         output: Tensor = x_BTE + self.mlp(self.post_attention_layernorm(x_BTE))
         return output
 
@@ -261,18 +289,18 @@ class Transformer(nn.Module):
         """Return the normalised activations_BTE that the output matrix reads; see `forward`."""
         batch, length = token_BT.shape
         start = 0 if cache is None else cache.length
-        position_BT = allowed_B1TS = None
+        position_BT = mask_B1TS = None
         longest = length
         if cache is not None:
             if document_BT is not None:
                 raise ValueError("a cache holds one document a row; give no document_BT with it")
             position_BT = cache.place(batch, length, padding_BT)
-            allowed_B1TS = cache.allowed(length, token_BT.device)
+            mask_B1TS = cache.mask(length, token_BT.device)
             longest = cache.longest
         elif padding_BT is not None:
             raise ValueError("padding_BT needs a cache; without one give document_BT")
         elif document_BT is not None:
-            allowed_B1TS = (document_BT[:, :, None] == document_BT[:, None, :]).tril()[:, None]
+            mask_B1TS = (document_BT[:, :, None] == document_BT[:, None, :]).tril()[:, None]
         if longest > self.config.max_position_embeddings:
             raise ValueError(
                 f"{longest} positions, but the model has max_position_embeddings ="
@@ -289,7 +317,7 @@ class Transformer(nn.Module):
             rotary = (cos_BTD.to(dtype)[:, None], sin_BTD.to(dtype)[:, None])
         x_BTE = self.model.embed_tokens(token_BT)
         for block in self.model.layers:
-            x_BTE = block(x_BTE, rotary, allowed_B1TS, cache)
+            x_BTE = block(x_BTE, rotary, mask_B1TS, cache)
         if cache is not None:
             cache.advance(length)
         output: Tensor = self.model.norm(x_BTE)

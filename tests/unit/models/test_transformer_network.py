@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
+from heuresis_models.key_value_cache import BLOCK
 from heuresis_models.network_shape import RotaryScaling
 from heuresis_models.transformer import (
     Transformer,
@@ -70,7 +71,7 @@ def test_cached_steps_equal_the_full_forward_pass(random_model: Transformer) -> 
     cache = random_model.new_cache(3, 20)
     pieces = [
         random_model(token_BT[:, start:end], cache=cache)
-        for start, end in ((0, 5), (5, 6), (6, 7), (7, 15), (15, 20))
+        for start, end in ((0, 5), (5, 6), (6, 7), (7, 15), (15, 16), (16, 17), (17, 20))
     ]
     torch.testing.assert_close(torch.cat(pieces, dim=1), full_BTV, rtol=1e-4, atol=1e-4)
 
@@ -202,7 +203,9 @@ def test_nothing_of_a_forward_pass_is_made_on_another_device() -> None:
 def test_memory_of_the_cache_follows_from_the_shape() -> None:
     model = _random_model(num_key_value_heads=2)
     # keys and values x layers x rows x positions x heads x channels x bytes
-    assert model.new_cache(3, 10).memory_bytes == 2 * 2 * 3 * 10 * 2 * 8 * 4
+    cache = model.new_cache(3, 90)
+    model(_tokens(model, 3, 10), cache=cache)
+    assert cache.memory_bytes == 2 * 2 * 3 * BLOCK * 2 * 8 * 4
 
 
 @torch.no_grad()
