@@ -7,6 +7,7 @@ named. `distribution` holds what compares two distributions.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
@@ -201,17 +202,19 @@ def tanimoto_blocks(first: Bits, second: Bits) -> Iterator[NDArray[np.float32]]:
 
 def _fragments(molecule: Mol) -> list[str]:
     from rdkit import Chem
-    from rdkit.Chem import BRICS
+    from rdkit.Chem.BRICS import BreakBRICSBonds
 
-    text: str = Chem.MolToSmiles(BRICS.BreakBRICSBonds(molecule))
+    cut: Any = BreakBRICSBonds
+    text: str = Chem.MolToSmiles(cut(molecule))
     return text.split(".")
 
 
 def _scaffold(molecule: Mol) -> list[str]:
     from rdkit import Chem
-    from rdkit.Chem.Scaffolds import MurckoScaffold
+    from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
 
-    scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
+    strip: Any = GetScaffoldForMol
+    scaffold = strip(molecule)
     if scaffold.GetRingInfo().NumRings() < 2:
         return []
     return [Chem.MolToSmiles(scaffold)]
@@ -228,7 +231,7 @@ def _cosine(first: Counter[str], second: Counter[str], what: str) -> float:
     if not first or not second:
         raise DataError(f"a side has no {what} to compare; give more molecules")
     product = sum(count * second[key] for key, count in first.items())
-    norms = [float(sum(count**2 for count in side.values())) ** 0.5 for side in (first, second)]
+    norms = [math.sqrt(sum(count**2 for count in side.values())) for side in (first, second)]
     return product / (norms[0] * norms[1])
 
 

@@ -103,7 +103,7 @@ def round_trip(
     """Return the share of first answers from which the forward model makes the product again.
 
     An answer that is invalid, repeated or missing counts as failed: the denominator is ``rank``
-    for every product (coverage is not measured).
+    for every product. The forward model reads an answer as it was written.
 
     Args:
         answers: for each product, reactants from likely to unlikely.
@@ -124,8 +124,9 @@ def round_trip(
         wanted = canonical_side(product)
         if wanted is None:
             raise DataError(f"RDKit cannot read the product {product!r}; leave the row out")
-        tried += [(text, wanted) for text in distinct_canonical(list(texts)[:rank])]
-    made = forward([text for text, _ in tried])
+        first = {canonical_side(text): text for text in reversed(list(texts)[:rank])}
+        tried += [(text, wanted) for canonical, text in first.items() if canonical is not None]
+    made = forward([text for text, _ in tried]) if tried else []
     agreed = sum(
         canonical_side(text) == wanted for text, (_, wanted) in zip(made, tried, strict=True)
     )
