@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from heuresis_models.errors import WeightsError
+from heuresis_models.team import part_of, whole_tensor
 
 NEWTON_SCHULZ_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Quintic whose repetition drives singular values into about [0.7, 1.2], fastest near zero."""
@@ -60,12 +61,15 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is not None:
                     by_shape.setdefault(matrix.shape, []).append(matrix)
             for shape, matrices in by_shape.items():
+                # Only a whole matrix has singular values: of sharded ones every process gathers all.
                 direction_NRC = orthogonalize(
-                    torch.stack([self._momentum(matrix, group["momentum"]) for matrix in matrices])
+                    torch.stack(
+                        [whole_tensor(self._momentum(one, group["momentum"])) for one in matrices]
+                    )
                 )
                 length = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 for matrix, direction_RC in zip(matrices, direction_NRC, strict=True):
-                    matrix.add_(direction_RC, alpha=-length)
+                    matrix.add_(part_of(direction_RC, matrix), alpha=-length)
 
     def _momentum(self, matrix: nn.Parameter, decay: float) -> Tensor:
         gradient = matrix.grad
@@ -96,29 +100,35 @@ def pretraining_optimizers(
 
 
 def optimizer_tensors(
-    model: nn.Module, optimizers: Iterable[torch.optim.Optimizer]
+    model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], *, keep: bool = True
 ) -> dict[str, Tensor]:
-    """Return the whole state of optimizers as ``parameter name:state name`` → tensor."""
+    """Return the whole state of optimizers as ``parameter name:state name`` → tensor.
+
+    The tensors of a sharded model are gathered, which all processes must do together; those with
+    ``keep=False`` get nothing.
+    """
     names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
     tensors: dict[str, Tensor] = {}
     for optimizer in optimizers:
-        for weight, state in optimizer.state.items():
-            for key, value in state.items():
-                tensors[f"{names[weight]}:{key}"] = value.detach().clone()
+        for weight in names:
+            for key, value in optimizer.state.get(weight, {}).items():
+                whole = whole_tensor(value.detach())
+                if keep:
+                    tensors[f"{names[weight]}:{key}"] = whole.to("cpu", copy=True)
     return tensors
 
 
 def restore_optimizers(
     model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what `optimizer_tensors` returned.
+    """Put back what `optimizer_tensors` returned, sharded as the parameters are.
 
     Raises:
         WeightsError: a tensor belongs to no parameter, or has another shape.
     """
     weights = dict(model.named_parameters())
     owner = {
-        weight: optimizer
+        weight: (optimizer, group)
         for optimizer in optimizers
         for group in optimizer.param_groups
         for weight in group["params"]
@@ -132,11 +142,14 @@ def restore_optimizers(
                 f"optimizer state '{label}' of shape {tuple(value.shape)} fits no parameter of"
                 " this model; the state was saved for another model"
             )
-        states.setdefault(name, {})[key] = value.detach().clone()
-    for optimizer in set(owner.values()):
+        # Adam counts steps on the device only when it is fused.
+        there = value.ndim or owner[weight][1].get("fused")
+        moved = value.to(weight.device if there else "cpu", copy=True)
+        states.setdefault(name, {})[key] = part_of(moved, weight) if value.ndim else moved
+    for optimizer in {optimizer for optimizer, _ in owner.values()}:
         optimizer.state.clear()
     for name, state in states.items():
-        owner[weights[name]].state[weights[name]] = state
+        owner[weights[name]][0].state[weights[name]] = state
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

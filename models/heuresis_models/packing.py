@@ -51,6 +51,15 @@ class Batch:
             self.token_count,
         )
 
+    def pinned(self) -> Batch:
+        """Return the batch in memory that an accelerator copies from without waiting."""
+        return Batch(
+            self.token_BT.pin_memory(),
+            self.target_BT.pin_memory(),
+            self.document_BT.pin_memory(),
+            self.token_count,
+        )
+
 
 def pack(documents: Sequence[ScoredTokens], row_length: int) -> list[list[ScoredTokens]]:
     """Put documents into rows, longest first, each where it leaves least room (best fit).

@@ -177,6 +177,9 @@ class Recipe(_Section):
     """Let torch.compile fuse the training step: half a minute of start, a quarter faster after."""
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
     threads: int = Field(default=1, gt=0)
+    pool_workers: int = Field(default=0, ge=0)
+    """Processes that write and pack documents ahead of an accelerator; 0: the training itself
+    does, between two steps."""
     evaluations: int = Field(default=10, ge=0)
     """Evenly spread over the training; one more follows at the end."""
     evaluation_documents: int = Field(default=200, gt=0)

@@ -1,0 +1,158 @@
+"""What a training is judged by while it runs: held-out loss by source, quality of fresh samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+from torch.nn import functional
+
+from heuresis.randomness import random_generator
+from heuresis_models.corpus import Source
+from heuresis_models.curriculum import Curriculum
+from heuresis_models.language.augmentation import canonical_smiles
+from heuresis_models.language.errors import DocumentError
+from heuresis_models.language.objects import Form, Molecule
+from heuresis_models.language.vocabulary import Vocabulary
+from heuresis_models.packing import IGNORED, Batch, ScoredTokens, batch_of, pack
+from heuresis_models.recipe import Recipe
+from heuresis_models.sampling import sample
+from heuresis_models.transformer import Transformer
+
+_EVALUATION_ROWS = 16
+
+
+class Metrics(BaseModel):
+    """One line of ``metrics.jsonl``. Losses are mean nats per token of text, end included."""
+
+    model_config = ConfigDict(frozen=True)
+
+    steps: int
+    tokens: int
+    elapsed_s: float
+    progress: float
+    training_loss: float
+    heldout_loss: dict[str, float] | None = None
+    """Source → loss of its held-out things, each written alone; for reactions root-aligned."""
+    valid_share: float | None = None
+    """Of molecules drawn from scratch, temperature 1, no mask; None without molecules."""
+    unique_share: float | None = None
+    """Of the valid."""
+
+
+Report = Callable[[Metrics], None]
+
+
+def summed_loss(model: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> Tensor:
+    """Return the sum of the cross-entropy over scored tokens in nats, in 32 bits."""
+    logits_BTV = model(batch.token_BT, batch.document_BT)
+    return functional.cross_entropy(
+        logits_BTV.float().flatten(0, 1),
+        batch.target_BT.flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+    )
+
+
+def batch_loss(model: Callable[[Tensor, Tensor], Tensor], batch: Batch) -> Tensor:
+    """Return the mean cross-entropy of a batch in nats per scored token, in 32 bits."""
+    return summed_loss(model, batch) / scored_count(batch)
+
+
+def scored_count(batch: Batch) -> int:
+    """Return the number of tokens that carry loss."""
+    return int((batch.target_BT != IGNORED).sum())
+
+
+@torch.no_grad()
+def mean_loss(model: Transformer, documents: Sequence[ScoredTokens], row_length: int) -> float:
+    """Return the mean loss over documents in nats per scored token; 32-bit arithmetic."""
+    rows = pack(documents, row_length)
+    device = model.lm_head.weight.device
+    total, count = 0.0, 0
+    for start in range(0, len(rows), _EVALUATION_ROWS):
+        batch = batch_of(rows[start : start + _EVALUATION_ROWS], row_length)
+        count += scored_count(batch)
+        total += float(summed_loss(model, batch.to(device)))
+    return total / max(1, count)
+
+
+class Monitor:
+    """Measures a model, always on the same held-out documents.
+
+    Draws from random streams of its own, so measuring does not change the training.
+
+    Args:
+        recipe: of the training.
+        sources: whose held-out side measures the loss.
+        curriculum: writes them.
+    """
+
+    def __init__(self, recipe: Recipe, sources: Sequence[Source], curriculum: Curriculum) -> None:
+        self._recipe = recipe
+        self._curriculum = curriculum
+        self._shares = {source.name: source.share for source in sources}
+        self._documents = {
+            source.name: documents for source in sources if (documents := self._heldout(source))
+        }
+        self._molecules = any(isinstance(source.training[0].thing, Molecule) for source in sources)
+
+    def measure(self, model: Transformer, so_far: Metrics) -> Metrics:
+        """Add held-out losses and the quality of a fresh sample to the metrics of a step.
+
+        A training loss that is not known (NaN) becomes the held-out loss, averaged by the shares.
+        """
+        row_length = self._recipe.optimization.row_length
+        losses = {
+            name: mean_loss(model, documents, row_length)
+            for name, documents in self._documents.items()
+        }
+        valid, unique = self._molecule_quality(model, so_far.steps)
+        training_loss = so_far.training_loss
+        if training_loss != training_loss:
+            weight = sum(self._shares[name] for name in losses)
+            training_loss = sum(losses[n] * self._shares[n] for n in losses) / (weight or 1.0)
+        return so_far.model_copy(
+            update={
+                "training_loss": training_loss,
+                "heldout_loss": losses,
+                "valid_share": valid,
+                "unique_share": unique,
+            }
+        )
+
+    def _heldout(self, source: Source) -> list[ScoredTokens]:
+        rng = random_generator(self._recipe.seed, f"held out {source.name}", 0)
+        count = min(len(source.heldout), self._recipe.evaluation_documents)
+        chosen = rng.permutation(len(source.heldout))[:count]
+        written = [self._curriculum.plain(source.heldout[int(i)], rng) for i in chosen]
+        return [document for document in written if document is not None]
+
+    def _molecule_quality(self, model: Transformer, step: int) -> tuple[float | None, float | None]:
+        """Draw molecules and return the shares of valid ones and, of these, unique ones."""
+        if not self._molecules:
+            return None, None
+        vocabulary = Vocabulary.default()
+        rng = random_generator(self._recipe.seed, "evaluation", step)
+        ids = vocabulary.ids
+        head = [ids["<bos>"], ids["<molecule>"], ids[Form.CANONICAL.value]]
+        drawn = sample(
+            model,
+            [head] * self._recipe.evaluation_documents,
+            rng,
+            head_length=len(head),
+            end=ids["</molecule>"],
+            max_tokens=self._recipe.optimization.row_length,
+        )
+        texts = [vocabulary.decode(item.tokens[len(head) : -1]) for item in drawn]
+        valid = [text for text in map(_canonical_or_none, texts) if text is not None]
+        return len(valid) / len(texts), len(set(valid)) / max(1, len(valid))
+
+
+def _canonical_or_none(text: str) -> str | None:
+    try:
+        return canonical_smiles(text)
+    except DocumentError:
+        return None
