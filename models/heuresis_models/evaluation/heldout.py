@@ -39,7 +39,7 @@ FLOORS: Final[dict[str, tuple[float, float]]] = {
     "peptides": (2.932, 2.486),
     "coding DNA": (4.015, 2.440),
 }
-"""Domain → nats per token of n-grams of order 0 and 3, as ``heuresis_models.language.floors`` prints
+"""Domain → nats per token of n-grams of order 0 and 3, as `heuresis_models.language.floors` prints
 them; counted on the texts of the files, which for SMILES are mostly, not always, canonical."""
 
 Advance = Callable[[int], None]
