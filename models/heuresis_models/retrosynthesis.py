@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from heuresis_models.generation.prefill import prefill
-from heuresis_models.generation.prompts import Prompt
 from heuresis_models.language.augmentation import canonical_smiles
 from heuresis_models.language.errors import DocumentError, OverlongError
 from heuresis_models.language.objects import Form, smiles_tokens
@@ -194,7 +192,7 @@ def merged(beams: Sequence[Sequence[Hypothesis]]) -> tuple[Proposal, ...]:
 
 def beam_search(
     model: Transformer,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Sequence[int]],
     *,
     end: str,
     width: int = BEAM_WIDTH,
@@ -210,7 +208,7 @@ def beam_search(
 
     Args:
         model: the language model.
-        prompts: what is given.
+        prompts: token ids that are given.
         end: the closing tag.
         width: hypotheses that are kept; at most so many are returned, best first.
         max_tokens: longest document, prompt included; never more than the model can hold.
@@ -226,10 +224,10 @@ def beam_search(
     capacity = model.config.max_position_embeddings
     limit = min(max_tokens or capacity, capacity)
     for prompt in prompts:
-        if len(prompt.ids) >= limit:
-            raise OverlongError(len(prompt.ids) + 1, limit, "prompt and one token to write")
+        if len(prompt) >= limit:
+            raise OverlongError(len(prompt) + 1, limit, "prompt and one token to write")
     # Prompts of like length share batches.
-    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index].ids), index))
+    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     found: dict[int, list[Hypothesis]] = {}
     for start in range(0, len(order), batch):
         some = order[start : start + batch]
@@ -241,18 +239,26 @@ def beam_search(
 
 @torch.inference_mode()
 def _search(
-    model: Transformer, prompts: Sequence[Prompt], end: str, width: int, limit: int
+    model: Transformer, prompts: Sequence[Sequence[int]], end: str, width: int, limit: int
 ) -> list[list[Hypothesis]]:
     vocabulary = Vocabulary.default()
     device = model.lm_head.weight.device
     closing = vocabulary[end]
     outside_V = torch.ones(len(vocabulary), dtype=torch.bool, device=device)
     outside_V[[vocabulary[token] for token in SMILES]] = False
-    start = prefill(model, list(prompts), limit)
-    cache = start.cache
+    longest = max(map(len, prompts))
+    token_PT = torch.zeros((len(prompts), longest), dtype=torch.long)
+    padding_PT = torch.ones((len(prompts), longest), dtype=torch.bool)
+    for row, ids in enumerate(prompts):
+        token_PT[row, longest - len(ids) :] = torch.tensor(ids)
+        padding_PT[row, longest - len(ids) :] = False
+    # Rows with a shorter prompt write longer: to the limit from their own start.
+    cache = model.new_cache(len(prompts), longest + limit - min(map(len, prompts)))
+    padding = padding_PT.to(device) if bool(padding_PT.any()) else None
+    logits_PV = model(token_PT.to(device), cache=cache, padding_BT=padding)[:, -1]
     # Every prompt begins with one hypothesis; the others are impossible.
     cache.repeat(torch.arange(len(prompts), device=device).repeat_interleave(width))
-    logits_BV = start.logits_BV.repeat_interleave(width, dim=0)
+    logits_BV = logits_PV.repeat_interleave(width, dim=0)
     score_PW = torch.full((len(prompts), width), -torch.inf, dtype=torch.float64, device=device)
     score_PW[:, 0] = 0.0
     written: list[list[list[int]]] = [[[] for _ in range(width)] for _ in prompts]
@@ -279,7 +285,7 @@ def _search(
             written[prompt] = [
                 [*texts[parent], token] for parent, token in zip(parents, tokens, strict=True)
             ]
-            length = len(prompts[prompt].ids) + len(written[prompt][0])
+            length = len(prompts[prompt]) + len(written[prompt][0])
             worst = finished[prompt][-1].log_probability if finished[prompt] else -torch.inf
             hopeless = len(finished[prompt]) == width and bests[0] <= worst
             # One place stays for the closing tag.
@@ -310,7 +316,7 @@ def _best_finished(
     return sorted([*known, *new], key=lambda item: -item.log_probability)[:width]
 
 
-def _prompt(tag: str, form: Form, smiles: str, arrow: str) -> Prompt:
+def _prompt(tag: str, form: Form, smiles: str, arrow: str) -> list[int]:
     vocabulary = Vocabulary.default()
     tokens = (BEGIN, tag, form.value, *smiles_tokens(smiles), arrow)
-    return Prompt(tuple(vocabulary[token] for token in tokens), len(tokens))
+    return [vocabulary[token] for token in tokens]

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from heuresis_models import retrosynthesis
-from heuresis_models.generation.prompts import Prompt
 from heuresis_models.language import Form, Reaction, Vocabulary
 from heuresis_models.language.augmentation import aligned, canonical_smiles
 from heuresis_models.language.errors import DocumentError, OverlongError, UnknownTokenError
@@ -37,16 +36,16 @@ def model() -> Transformer:
     return network.eval()
 
 
-def _prompt(smiles: str) -> Prompt:
+def _prompt(smiles: str) -> list[int]:
     tokens = ["<bos>", "<retro>", "<aligned>", *VOCABULARY.cut(smiles), "<from>"]
-    return Prompt(tuple(VOCABULARY[token] for token in tokens), len(tokens))
+    return [VOCABULARY[token] for token in tokens]
 
 
 @torch.inference_mode()
-def _log_probability(model: Transformer, prompt: Prompt, text: str) -> float:
-    ids = [*prompt.ids, *VOCABULARY.encode(text), END]
+def _log_probability(model: Transformer, prompt: list[int], text: str) -> float:
+    ids = [*prompt, *VOCABULARY.encode(text), END]
     log_TV = model(torch.tensor([ids]))[0].log_softmax(-1)
-    places = range(len(prompt.ids), len(ids))
+    places = range(len(prompt), len(ids))
     return float(sum(log_TV[place - 1, ids[place]] for place in places))
 
 
@@ -63,19 +62,19 @@ def test_a_wide_beam_finds_what_trying_everything_finds(model: Transformer) -> N
     prompt = _prompt("CCO")
     texts = [first + second for first in SMILES for second in ("", *SMILES)]
     # Two tokens and the closing tag fit.
-    limit = len(prompt.ids) + 3
+    limit = len(prompt) + 3
     found = beam_search(model, [prompt], end="</retro>", width=len(SMILES), max_tokens=limit)[0]
     with torch.inference_mode():
-        start = torch.tensor([prompt.ids])
+        start = torch.tensor([prompt])
         ids = torch.tensor([VOCABULARY[token] for token in SMILES])
         one = torch.cat((start.expand(len(ids), -1), ids[:, None]), dim=1)
         log_BTV = model(one).log_softmax(-1)
         first = log_BTV[:, -2].gather(1, ids[:, None])
         pair_BV = first + log_BTV[:, -1][:, ids]
         two = torch.cat((one.repeat_interleave(len(ids), 0), ids.repeat(len(ids))[:, None]), dim=1)
-        closing = torch.cat(
-            [model(part)[:, -1].log_softmax(-1)[:, END] for part in two.split(4096)]
-        )
+        parts = (two[start : start + 4096] for start in range(0, len(two), 4096))
+        last = torch.cat([model.hidden(part)[:, -1] for part in parts])
+        closing = model.lm_head(last).log_softmax(-1)[:, END]
         single = first[:, 0] + log_BTV[:, -1, END]
         double = pair_BV + closing.view_as(pair_BV)
     everything = torch.cat((single[:, None], double), dim=1).flatten().tolist()
