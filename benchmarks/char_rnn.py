@@ -1,15 +1,15 @@
 """The baseline that a molecule model must beat: a character RNN, trained on the same split.
 
 Run: OMP_NUM_THREADS=1 nice -n 10 .venv/bin/python benchmarks/char_rnn.py --data FOLDER
-         [--minutes 28] [--output char-rnn] [--samples 10000]
+         [--minutes 28] [--output char-rnn] [--samples 10000] [--beside MODEL]
 
 Three GRU layers over the language's own tokens (Segler et al., ACS Cent. Sci. 2018, 4, 120), taught
 the canonical SMILES of ZINC250k that `heuresis_models.language.split` leaves for training: AdamW,
 bfloat16 autocast, length-bucketed batches, a learning rate that falls to zero over the second half
 of the time. Time is that of one processor core: other work on the machine takes nothing from
 the baseline. Run again after an interruption, it continues from its last checkpoint; when trained,
-it draws samples at temperature 1, without any mask, and prints its row of the table of
-``heuresis evaluate``, measured by the same functions.
+it draws samples at temperature 1, without any mask, and prints what the functions of ``heuresis
+evaluate`` say of them; with ``--beside MODEL``, next to samples of that model drawn the same way.
 """
 
 from __future__ import annotations
@@ -28,11 +28,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from heuresis.randomness import random_generator
+from heuresis_models.checkpoint import load_model, model_folder
 from heuresis_models.corpus import read_source
+from heuresis_models.evaluation.molecule_rows import MoleculeReference, molecule_rows
+from heuresis_models.generation import Sampling, generate, payload, prompt
 from heuresis_models.language.objects import Molecule
+from heuresis_models.language.split import RULE
 from heuresis_models.language.vocabulary import Vocabulary
 from heuresis_models.memory import keep_freed_memory
 from heuresis_models.recipe import SourceSection
+from heuresis_models.transformer import Transformer
 
 HEAD = ("<bos>", "<molecule>", "<canonical>")
 END = "</molecule>"
@@ -228,6 +233,7 @@ def main(
     minutes: Annotated[float, typer.Option(help="Processor time of the training.")] = 28.0,
     output: Path = Path("char-rnn"),
     samples: int = 10_000,
+    beside: Annotated[list[str] | None, typer.Option(help="Model to compare with.")] = None,
     seed: int = 0,
 ) -> None:
     keep_freed_memory()
@@ -268,6 +274,55 @@ def main(
         f"{state['tokens'] / 1e6:.1f} M tokens in {state['cpu_s'] / 60:.1f} min; held-out loss"
         f" {loss:.4f} nats per token; {rate:.0f} molecules/s"
     )
+    print(f"CharRNN: {json.dumps(facts)}\n")
+    reference = MoleculeReference(sides[0], sides[1], f"zinc250k.smi.gz by {RULE}")
+    columns = {f"CharRNN, {parameters:,} parameters": texts}
+    for name in beside or []:
+        network, _ = load_model(model_folder(name))
+        console.print(f"drawing from {name}")
+        title = f"{model_folder(name).name}, {network.parameter_count:,} parameters"
+        columns[title] = drawn_by(network.eval(), samples, seed)
+    print(table(columns, reference, samples, seed, console))
+
+
+def drawn_by(network: Transformer, count: int, seed: int) -> list[str]:
+    """Draw molecules from a model of this project, without the grammar mask."""
+    rng = random_generator(seed, "evaluation molecule no mask", 0)
+    prompts = [prompt("molecule")] * count
+    drawn = generate(network, prompts, rng, Sampling(masked=False))
+    return [payload(sample.tokens) if sample.finished else "" for sample in drawn]
+
+
+def table(
+    columns: dict[str, list[str]],
+    reference: MoleculeReference,
+    samples: int,
+    seed: int,
+    console: Console,
+) -> str:
+    """Return one column per list of texts, as Markdown."""
+    rows = {}
+    for name, texts in columns.items():
+        # Equal generators: all are compared with the same training and held-out molecules.
+        rng = random_generator(seed, "evaluation reference", 0)
+
+        def stage(what: str, name: str = name) -> None:
+            console.print(f"{name}: {what}", highlight=False)
+
+        rows[name] = molecule_rows(texts, reference, rng, on=f"{samples:,} samples", stage=stage)
+    names = list(rows)
+    lines = [
+        f"{samples:,} samples each, temperature 1, no mask; against as many training and held-out"
+        f" molecules (at most all), {reference.name}",
+        "",
+        "| measure | " + " | ".join(names) + " |",
+        "| --- |" + " --: |" * len(names),
+    ]
+    lines += [
+        f"| {cells[0].measure} | " + " | ".join(cell.text for cell in cells) + " |"
+        for cells in zip(*rows.values(), strict=True)
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
