@@ -107,9 +107,11 @@ class KeyValueCache:
         for storage in (self._keys, self._values):
             for layer, stored in enumerate(storage):
                 rows, heads, _, size = stored.shape
+                grown = stored.new_empty((rows, heads, self._reserved, size))
+                grown[:, :, : self.length] = stored[:, :, : self.length]
                 # Zeros, because what is hidden is still multiplied, by nought.
-                storage[layer] = stored.new_zeros((rows, heads, self._reserved, size))
-                storage[layer][:, :, : self.length] = stored[:, :, : self.length]
+                grown[:, :, self.length :] = 0.0
+                storage[layer] = grown
 
     def _end(self, length: int) -> int:
         """Return how many positions are read when ``length`` new ones are computed."""
