@@ -171,4 +171,5 @@ class KeyValueCache:
         if self._padding_BS is not None and self._count_B is not None:
             self._padding_BS = self._padding_BS[rows]
             self._count_B = self._count_B[rows]
+            self.longest = int(self._count_B.max()) if len(rows) else 0
         self.batch = len(rows)
