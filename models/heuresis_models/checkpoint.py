@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -88,7 +89,12 @@ def model_folder(name_or_path: str) -> Path:
 
 
 def save_model(
-    folder: Path, model: Transformer, vocabulary: Vocabulary, dtype: torch.dtype | None = None
+    folder: Path,
+    model: Transformer,
+    vocabulary: Vocabulary,
+    dtype: torch.dtype | None = None,
+    *,
+    taught: Sequence[str] | None = None,
 ) -> None:
     """Write a model folder; an existing one keeps its other files.
 
@@ -97,6 +103,7 @@ def save_model(
         model: the weights.
         vocabulary: the language they speak.
         dtype: of the stored weights, ``torch.bfloat16`` halves the file; None: as they are.
+        taught: domains and skills, kept in the configuration (`model_card.taught`); None: unknown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = weights_of(model, dtype)
@@ -113,6 +120,7 @@ def save_model(
             "dtype": stored,
             **ends,
             VOCABULARY_HASH: vocabulary.content_hash,
+            **({} if taught is None else {"heuresis": {"taught": list(taught)}}),
         },
     )
     # Sampling as our own does it: from the whole distribution.

@@ -4,7 +4,8 @@ UserError
 ├── TokenError      a text cannot be cut into tokens of the vocabulary
 ├── WeightsError    a model folder is missing, damaged, or of another vocabulary
 ├── RecipeError     a training recipe is wrong
-└── DataError       a training file is missing, damaged or holds what is not a molecule
+├── DataError       a training file is missing, damaged or holds what is not a molecule
+└── TrainingError   a worker of a training died
 """
 
 from __future__ import annotations
@@ -41,3 +42,7 @@ class RecipeError(UserError):
 
 class DataError(UserError):
     """A training file cannot be used; the message names file and line."""
+
+
+class TrainingError(UserError):
+    """A training ended too early; the message says why and that it can be continued."""

@@ -5,8 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heuresis_models.corpus import Source
+from heuresis_models.language.crystal_text import Crystal
+from heuresis_models.language.objects import (
+    DNA,
+    BindingSite,
+    CodingDNA,
+    Molecule,
+    Peptide,
+    Protein,
+    Reaction,
+)
+from heuresis_models.monitoring import Metrics
 from heuresis_models.recipe import Recipe
-from heuresis_models.training import Metrics
+
+
+def taught(recipe: Recipe, sources: Sequence[Source]) -> list[str]:
+    """Return what a model was taught, for whoever asks it for something: domains, then skills."""
+    shown = recipe.documents
+    kinds = {type(source.training[0].thing) for source in sources}
+    molecules, reactions = Molecule in kinds, Reaction in kinds
+    crystals, chains = Crystal in kinds, bool(kinds & {Peptide, CodingDNA, DNA})
+    proteins = bool(kinds & {Protein, BindingSite})
+    alone = 1.0 - shown.molecules.exemplars
+    facts = {
+        "molecules": molecules,
+        "crystals": crystals,
+        "proteins": proteins,
+        "peptides": Peptide in kinds,
+        "coding_dna": bool(kinds & {CodingDNA, DNA}),
+        "retro": reactions and shown.reactions.retro > 0,
+        "forward": reactions and shown.reactions.retro < 1,
+        "conditions": (molecules and alone * shown.molecules.conditions > 0)
+        or (crystals and shown.crystals.formula + shown.crystals.conditions > 0)
+        or (chains and shown.chains.conditions > 0),
+        "predictions": (molecules and alone * shown.molecules.predictions > 0)
+        or (crystals and shown.crystals.predictions > 0)
+        or ((chains or proteins) and shown.chains.predictions > 0),
+        "exemplars": molecules and shown.molecules.exemplars > 0,
+        # Half of the exemplar groups are ranked by a score, most of these by its quantile.
+        "quantiles": molecules and shown.molecules.exemplars > 0,
+    }
+    return [name for name, is_so in facts.items() if is_so]
 
 
 def card(recipe: Recipe, sources: Sequence[Source], *, parameters: int, final: Metrics) -> str:

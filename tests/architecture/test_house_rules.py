@@ -17,7 +17,11 @@ SOURCE_ROOTS = {
 }
 MAX_LINES = 420
 HOMES = {
-    "ray": {"platform/heuresis/execution/ray_pool.py"},
+    "ray": {
+        "platform/heuresis/execution/ray_pool.py",
+        "platform/heuresis/execution/ray_session.py",
+        "platform/heuresis/execution/ray_team.py",
+    },
     "mlflow": {"platform/heuresis/tracking/mlflow_tracker.py"},
 }
 

@@ -1,4 +1,4 @@
-"""Runs tasks in Ray actors, on this machine or on a cluster. The only file that imports Ray.
+"""Runs tasks in Ray actors, on this machine or on a cluster.
 
 One actor hosts one worker of one pool and does one task at a time. Tasks wait in the driver, first
 in first out per pool, and an actor has at most two: the one it works on and the next. Ray restarts
@@ -10,13 +10,11 @@ decides what is worth trying again.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import time
 from collections import Counter as PlainCounter
 from collections import deque
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,11 +22,12 @@ import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from heuresis.errors import PoolError, UserError
+from heuresis.errors import PoolError
 from heuresis.execution import ray_settings
 from heuresis.execution.actor import HeuresisWorker
 from heuresis.execution.bookkeeping import PoolUse, check_pools, settlement
 from heuresis.execution.isolation import START_LIMIT_S
+from heuresis.execution.ray_session import RaySession
 from heuresis.execution.slots import Call, Slot, SlotPool, fate, report_of
 from heuresis.execution.worker import INSTALLED_PLUGINS, Report, check_task
 from heuresis.records import Failure
@@ -70,32 +69,31 @@ class RayExecutor:
         worker_logs: bool = False,
     ) -> None:
         self._address = address
-        self._dashboard = dashboard
-        self._dashboard_port = dashboard_port
         self._namespace = namespace
         self._plugins = plugins
         self._grace_s = grace_s
         self._start_limit_s = start_limit_s
-        self._worker_logs = worker_logs
-        self._owns_session = False
+        self._session = RaySession(
+            address,
+            dashboard=dashboard,
+            dashboard_port=dashboard_port,
+            worker_logs=worker_logs,
+        )
         self._pools: dict[str, SlotPool] = {}
         self._slot_of: dict[Any, tuple[SlotPool, Slot]] = {}
         self._settled: deque[Settlement] = deque()
         self._unsettled: set[str] = set()
         self._metrics: _Metrics | None = None
-        self.dashboard_url: str | None = None
+
+    @property
+    def dashboard_url(self) -> str | None:
         """Address of the dashboard, None without one."""
+        return self._session.dashboard_url
 
     @property
     def dashboard_advice(self) -> str | None:
         """One line for the user: where the dashboard is and how to get in; None without one."""
-        if self.dashboard_url is None:
-            return None
-        moved = ""
-        usual = self._dashboard_port or ray_settings.DASHBOARD_PORT
-        if self._owns_session and not self.dashboard_url.endswith(f":{usual}"):
-            moved = f" (port {usual} was taken)"
-        return f"{self.dashboard_url}{moved}; {ray_settings.token_advice()}"
+        return self._session.dashboard_advice
 
     # --- start and stop ---
 
@@ -106,63 +104,13 @@ class RayExecutor:
             UserError: no cluster answers, or Ray cannot start here.
         """
         check_pools(list(pools), set(self._pools))
-        if not ray.is_initialized():
-            self._connect()
+        self._session.start()
         if self._metrics is None:
             self._metrics = _Metrics(self._namespace)
         for spec in pools:
             pool = self._pools[spec.name] = SlotPool(spec)
             for slot in pool.slots:
                 self._start_actor(pool, slot)
-
-    def _connect(self) -> None:
-        quiet: dict[str, Any] = {
-            "log_to_driver": self._worker_logs,
-            "logging_level": logging.INFO if self._worker_logs else logging.ERROR,
-        }
-        try:
-            with ray_settings.own_signal_handlers():
-                if self._address is None:
-                    self._own_session(quiet)
-                else:
-                    ray_settings.prepare_connection(self._address)
-                    _use_token_if_there_is_one()
-                    context = ray.init(address=self._address, **quiet)
-                    self.dashboard_url = ray_settings.web_address(context.dashboard_url)
-        except (OSError, RuntimeError, ValueError, RayError) as error:
-            where = f"at '{self._address}'" if self._address else "on this machine"
-            first_line = str(error).strip().partition("\n")[0].rstrip(".")
-            raise UserError(
-                f"no Ray session {where}: {first_line or type(error).__name__};"
-                " check address, port and token, or use the inline executor"
-            ) from error
-        if not self._worker_logs:
-            # Deaths of workers are ours to report; Ray would print a page for each on stdout.
-            ray._private.worker._worker_logs_enabled = False
-
-    def _own_session(self, quiet: dict[str, Any]) -> None:
-        ray_settings.check_port(self._dashboard_port if self._dashboard else None)
-        ray_settings.prepare_local_session()
-        # Ray has read this setting of ours already, when it was imported.
-        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-        context = ray.init(
-            address="local",
-            # None: with it, but a dashboard that does not come up must not stop a campaign.
-            include_dashboard=None if self._dashboard else False,
-            dashboard_host=ray_settings.LOOPBACK,
-            dashboard_port=self._dashboard_port,
-            object_store_memory=ray_settings.object_store_bytes(),
-            _node_ip_address=ray_settings.LOOPBACK,
-            _temp_dir=ray_settings.session_folder(),
-            **quiet,
-        )
-        self._owns_session = True
-        if not ray_settings.session_asks_for_token():
-            ray.shutdown()
-            raise RuntimeError("Ray started without asking for a token, so it was stopped")
-        self.dashboard_url = (
-            ray_settings.web_address(context.dashboard_url) if self._dashboard else None
-        )
 
     def _start_actor(self, pool: SlotPool, slot: Slot) -> None:
         slot.lives += 1
@@ -195,11 +143,7 @@ class RayExecutor:
                 ray.wait(idle, num_returns=len(idle), timeout=_FAREWELL_S)
             for slot in slots:
                 self._forget(slot)
-            if self._owns_session:
-                ray.shutdown()
-                ray_settings.forget_local_session()
-                ray._private.ray_constants.ENABLE_RAY_CLUSTER = True
-        self._owns_session = False
+        self._session.close()
         self._pools.clear()
         self._slot_of.clear()
         self._settled.clear()
@@ -373,14 +317,6 @@ class _Metrics:
             self._outcomes.inc(number, {"pool": pool, "outcome": name})
         self._seconds.observe(settled.timing.duration_s, {"pool": pool})
         self._unsettled.set(unsettled)
-
-
-def _use_token_if_there_is_one() -> None:
-    """Do for a cluster at a given address what Ray does by itself for one that it finds."""
-    with contextlib.suppress(ImportError, AttributeError):
-        setup = import_module("ray._private.authentication.authentication_token_setup")
-        setup.logger.setLevel(logging.ERROR)  # it would announce what the user has asked for
-        setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _arrived(references: list[Any], timeout_s: float) -> list[Any]:
