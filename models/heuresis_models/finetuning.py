@@ -1,14 +1,14 @@
 """A policy: a copy of a pretrained model that goes on learning from what scored well.
 
-The rule is the simplest that works: a few gradient steps on the best molecules so far, each time
-written as another random SMILES. In a comparison at equal numbers of oracle calls it ended level
-with or ahead of reward-weighted likelihood losses, and it needs no reward scale.
+The rule is the simplest that works: a few gradient steps on the best candidates so far, molecules
+each time written as another random SMILES. In a comparison at equal numbers of oracle calls it
+ended level with or ahead of reward-weighted likelihood losses, and it needs no reward scale.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +26,15 @@ from heuresis_models.checkpoint import (
     save_tensors,
     tensors_hash,
 )
-from heuresis_models.data import Batch, batch_of, pack, randomized
-from heuresis_models.errors import TokenError, WeightsError
-from heuresis_models.grammar import Form, Grammar
-from heuresis_models.molecules import canonical_smiles, sample_molecules
+from heuresis_models.errors import WeightsError
+from heuresis_models.generation import Sampling, canonical_smiles, generate, payload, prompt
+from heuresis_models.generation.prompts import object_kind
+from heuresis_models.language.augmentation import randomized_smiles
+from heuresis_models.language.errors import DocumentError, UnknownTokenError
+from heuresis_models.language.objects import Form
 from heuresis_models.optimizer import optimizer_tensors, restore_optimizers
-from heuresis_models.training import batch_loss, heldout_loss
+from heuresis_models.packing import Batch, ScoredTokens, batch_of, pack
+from heuresis_models.training import batch_loss, mean_loss
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -57,16 +60,16 @@ class FineTuning(BaseModel):
     """Of Adam."""
     clip_norm: float = Field(default=1.0, gt=0)
     randomized_share: float = Field(default=0.5, ge=0, le=1)
-    """Share of examples shown as a fresh random SMILES instead of the canonical one."""
+    """Share of molecules shown as a fresh random SMILES instead of the canonical one."""
     guard_samples: int = Field(default=64, ge=0)
-    """Molecules drawn after learning to see whether the policy repeats itself; 0 switches off."""
+    """Objects drawn after learning to see whether the policy repeats itself; 0 switches off."""
     guard_fresh_share: float = Field(default=0.5, ge=0, le=1)
     """If fewer of them are new and distinct, the weights go half-way back to the prior."""
 
 
 @dataclass(frozen=True)
 class LearningOutcome:
-    """What one learning step did. Losses are nats per token of the examples' canonical SMILES."""
+    """What one learning step did. Losses are nats per token of the examples' canonical texts."""
 
     updates: int
     metrics: dict[str, float] = field(default_factory=dict)
@@ -77,15 +80,28 @@ class Policy:
 
     Args:
         folder: the prior, a model folder.
+        kind: of the objects it writes, one of `generation.prompts.OBJECT_KINDS`.
+        canonical: text → canonical text, or None where it is no object; default: RDKit's
+            canonical SMILES for molecules, the text itself for all else.
 
     Raises:
         WeightsError: the prior cannot be loaded.
+        DocumentError: the language has no such objects.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kind: str = "molecule",
+        canonical: Callable[[str], str | None] | None = None,
+    ) -> None:
+        self.kind = kind
+        self._end = object_kind(kind).end
+        if canonical is None:
+            canonical = _canonical_molecule if kind == "molecule" else str
+        self._canonical = canonical
         self._name = folder.resolve().name
         self.model, self.vocabulary = load_model(folder)
-        self.grammar = Grammar(self.vocabulary)
         self._prior = {name: value.clone() for name, value in self.model.state_dict().items()}
         self._prior_hash = tensors_hash(self._prior)
         self._optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
@@ -98,27 +114,32 @@ class Policy:
         weights = tensors_hash(self.model.state_dict()) if self.steps else self._prior_hash
         return f"{self._name}@{weights[:_HASH_LENGTH]}+{self.steps}"
 
-    def learnable(self, smiles: str) -> bool:
-        """Say whether the vocabulary and the longest document allow a molecule."""
-        try:
-            length = len(self.grammar.document(smiles, Form.CANONICAL))
-        except TokenError:
-            return False
-        return length <= self._row_length
+    def learnable(self, text: str) -> bool:
+        """Say whether the vocabulary and the longest document allow a canonical text."""
+        return self._document(text, Form.CANONICAL) is not None
 
-    def learn(
-        self, molecules: Sequence[str], settings: FineTuning, rng: Generator
-    ) -> LearningOutcome:
+    def _document(self, text: str, form: Form) -> ScoredTokens | None:
+        """Write a text up to its closing tag, where a policy stops; None: it cannot be written."""
+        try:
+            asked = prompt(self.kind, form=form, given=text)
+        except (DocumentError, UnknownTokenError):
+            return None
+        ids = [*asked.ids, self.vocabulary[self._end]]
+        if len(ids) > self._row_length or len(ids) == asked.head + 1:
+            return None
+        return ScoredTokens(ids, [place >= asked.head for place in range(len(ids))])
+
+    def learn(self, texts: Sequence[str], settings: FineTuning, rng: Generator) -> LearningOutcome:
         """Take one learning step.
 
         Args:
-            molecules: canonical SMILES, best first.
+            texts: canonical texts, best first.
             settings: how.
             rng: source of the random SMILES and of the guard's samples.
         """
-        usable = [smiles for smiles in molecules if self.learnable(smiles)]
+        usable = [text for text in texts if self.learnable(text)]
         best = usable[: settings.best]
-        metrics = {"examples": float(len(best)), "skipped": float(len(molecules) - len(usable))}
+        metrics = {"examples": float(len(best)), "skipped": float(len(texts) - len(usable))}
         if not best:
             return LearningOutcome(updates=0, metrics=metrics)
         metrics["loss_before"] = self.loss(best)
@@ -130,32 +151,28 @@ class Policy:
         ]
         self.steps += 1
         metrics["gradient_norm"] = sum(norms) / len(norms)
-        metrics |= self._guard(molecules, settings, rng)
+        metrics |= self._guard(texts, settings, rng)
         metrics["loss_after"] = self.loss(best)
         return LearningOutcome(updates=settings.updates, metrics=metrics)
 
-    def loss(self, molecules: Sequence[str]) -> float:
-        """Return the mean loss over the canonical SMILES of molecules, nats per token."""
-        return heldout_loss(self.model, self.grammar, molecules, Form.CANONICAL, self._row_length)
+    def loss(self, texts: Sequence[str]) -> float:
+        """Return the mean loss over canonical texts, nats per token; others are left out."""
+        documents = [self._document(text, Form.CANONICAL) for text in texts]
+        return mean_loss(self.model, [item for item in documents if item], self._row_length)
 
     def _examples(self, best: Sequence[str], settings: FineTuning, rng: Generator) -> Batch:
         # Never more copies of an example in a gradient step than one.
         chosen = rng.permutation(len(best))[: settings.batch]
         documents = []
         for index in chosen:
-            document = self.grammar.document(best[index], Form.CANONICAL)
-            if rng.random() < settings.randomized_share:
-                text = randomized(best[index], rng)
-                try:
-                    other = self.grammar.document(text, Form.RANDOMIZED)
-                except TokenError:
-                    other = document
-                # A random SMILES can be a little longer than the canonical one.
-                document = other if len(other) <= self._row_length else document
-            documents.append(document)
-        return batch_of(
-            pack(documents, self._row_length), self._row_length, self.grammar.head_length
-        )
+            document = self._document(best[index], Form.CANONICAL)
+            if self.kind == "molecule" and rng.random() < settings.randomized_share:
+                # A random SMILES can be a little too long, or need a token that is not there.
+                other = self._document(randomized_smiles(best[index], rng), Form.RANDOMIZED)
+                document = other or document
+            if document is not None:
+                documents.append(document)
+        return batch_of(pack(documents, self._row_length), self._row_length)
 
     def _update(self, batch: Batch, clip_norm: float) -> float:
         loss = batch_loss(self.model, batch)
@@ -174,9 +191,10 @@ class Policy:
         """
         if settings.guard_samples == 0:
             return {}
-        drawn = sample_molecules(self.model, self.vocabulary, settings.guard_samples, rng)
-        canonical = canonical_smiles([self.grammar.text(item.tokens) for item in drawn])
-        valid = [smiles for smiles in canonical if smiles is not None]
+        asked = [prompt(self.kind)] * settings.guard_samples
+        drawn = generate(self.model, asked, rng, Sampling(masked=False, max_tokens=_LONGEST_ROW))
+        canonical = [self._canonical(payload(item.tokens, self.kind)) for item in drawn]
+        valid = [text for text in canonical if text is not None]
         fresh = len(set(valid).difference(known)) / max(1, len(valid))
         collapsed = fresh < settings.guard_fresh_share
         if collapsed:
@@ -222,6 +240,10 @@ class Policy:
         load_weights(self.model, folder / WEIGHTS_FILE)
         restore_optimizers(self.model, [self._optimizer], optimizer)
         self.steps = state.steps
+
+
+def _canonical_molecule(text: str) -> str | None:
+    return canonical_smiles([text])[0]
 
 
 class _SavedState(BaseModel):

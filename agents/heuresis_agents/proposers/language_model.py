@@ -1,10 +1,12 @@
 """Proposer ``language-model``: a pretrained model that learns from what scored well.
 
-It proposes in two ways. ``sample`` writes a molecule from scratch. ``regrow`` takes an exemplar of
-the prompt, writes it as a random SMILES, keeps the first part and lets the model write the rest:
-the result shares a random connected part with its parent, which puts its similarity into the band
-where local search works (mean Tanimoto 0.4 when half is kept, 0.6 for three quarters). Showing
-whole exemplars to a model of this size has no effect, so it is not offered.
+It proposes in several ways, mixed by shares. ``sample`` writes an object from scratch. ``regrow``
+takes an exemplar of the prompt, writes it as a random SMILES, keeps the first part and lets the
+model write the rest: the result shares a random connected part with its parent, which puts its
+similarity into the band where local search works (mean Tanimoto 0.4 when half is kept, 0.6 for
+three quarters). ``exemplars`` shows exemplars in rising order and asks for a better one, in models
+that were taught to read them. All of it can be asked under conditions (stated property values),
+again in models that were taught them; asking an untaught model is an error at the start.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from heuresis.errors import InvalidCandidate, UserError
+from heuresis.errors import InvalidCandidate
 from heuresis.ports import DesignSpace, PluginConfig
 from heuresis.records import LearningReport, Prompt, Proposal, ScoredCandidate
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+
+    from heuresis_agents.proposers.asking import Question
 
 _ROUNDS = 3
 """Times a batch is drawn at most to replace repeats; what is still missing then stays missing."""
@@ -33,10 +36,11 @@ class LanguageModel:
 
     Args:
         config: see `Config`.
-        space: must be of kind ``molecule``; used to recognise repeats.
+        space: of a kind that the language can write; also used to recognise repeats.
 
     Raises:
-        UserError: the space holds no molecules, or the prior cannot be loaded.
+        UserError: the language has no such objects, the prior cannot be loaded, or it was not
+            taught what the settings ask of it.
     """
 
     class Config(PluginConfig):
@@ -46,8 +50,21 @@ class LanguageModel:
         """A shipped model, or the path of a model folder."""
         temperature: float = Field(default=1.0, gt=0, le=3)
         top_p: float = Field(default=1.0, gt=0, le=1)
+        masked: bool = True
+        """Keep to the grammar while writing: nearly all proposals are then valid."""
+        max_tokens: int = Field(default=256, gt=8)
+        """Longest document, prompt included."""
+        conditions: dict[str, float] = Field(default_factory=dict)
+        """Property → value that every proposal should have, in the units of `docs/grammar.md`;
+        only for priors that were taught conditions."""
+        guidance: float = Field(default=1.0, ge=0, le=20)
+        """Above 1 exaggerates conditions and exemplars (classifier-free guidance)."""
         regrow_share: float = Field(default=0.5, ge=0, le=1)
         """Expected share of proposals that are regrown from an exemplar, if there are any."""
+        exemplar_share: float = Field(default=0.0, ge=0, le=1)
+        """Expected share asked for by showing exemplars; only for priors that were taught them."""
+        exemplar_similarity: float | None = Field(default=None, gt=0, lt=1)
+        """Ask for this Tanimoto similarity to the exemplars shown; None: for the best quantile."""
         regrow_keep: tuple[float, float] = (0.5, 0.75)
         """Least and greatest share of the exemplar's tokens that are kept."""
         learning: bool = True
@@ -68,6 +85,20 @@ class LanguageModel:
         """If fewer of them are new and distinct, the weights go half-way back to the prior."""
 
         @model_validator(mode="after")
+        def _what_is_asked(self) -> Self:
+            if self.regrow_share + self.exemplar_share > 1.0:
+                raise ValueError(
+                    "regrow_share and exemplar_share add up to more than 1:"
+                    f" {self.regrow_share:g} + {self.exemplar_share:g}; the rest is sampled"
+                )
+            if self.guidance != 1.0 and not self.conditions and not self.exemplar_share:
+                raise ValueError(
+                    f"guidance {self.guidance:g} needs conditions or exemplar_share: there is"
+                    " nothing to exaggerate"
+                )
+            return self
+
+        @model_validator(mode="after")
         def _kept_part(self) -> Self:
             low, high = self.regrow_keep
             if not 0.0 < low <= high < 1.0:
@@ -77,22 +108,42 @@ class LanguageModel:
             return self
 
     def __init__(self, config: Config, space: DesignSpace) -> None:
-        if space.kind != "molecule":
-            raise UserError(
-                f"proposer 'language-model' writes molecules, but the space is '{space.kind}';"
-                " use a proposer that knows this space"
-            )
         # Imported here so that reading `Config` does not load torch.
         import torch
 
+        from heuresis_agents.proposers.asking import Asker
         from heuresis_models.checkpoint import model_folder
         from heuresis_models.finetuning import FineTuning, Policy
+        from heuresis_models.generation import Knowledge, Sampling, object_kind
+        from heuresis_models.language import Quantity
 
+        subject = object_kind(space.kind).subject
+        folder = model_folder(config.prior)
+        knowledge = Knowledge.of(folder)
+        conditions = [Quantity(name, value) for name, value in config.conditions.items()]
+        for condition in conditions:
+            condition.tokens()
+        knowledge.check(conditions)
+        knowledge.demand(*([subject] if subject else []))
+        if config.exemplar_share:
+            by = "quantiles" if config.exemplar_similarity is None else "conditions"
+            knowledge.demand("exemplars", by)
         if threads := os.environ.get("OMP_NUM_THREADS"):
             torch.set_num_threads(int(threads))
         self._config = config
         self._space = space
-        self._policy = Policy(model_folder(config.prior))
+        # What a space refuses is no sign of a policy that repeats itself, so molecules are RDKit's.
+        canonical = None if space.kind == "molecule" else self._canonical_or_none
+        self._policy = Policy(folder, space.kind, canonical)
+        capacity = self._policy.model.config.max_position_embeddings
+        self._sampling = Sampling(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            masked=config.masked,
+            guidance=config.guidance,
+            max_tokens=config.max_tokens,
+        )
+        self._asker = Asker(space.kind, conditions, min(config.max_tokens, capacity))
         self._settings = FineTuning(
             best=config.learn_best,
             updates=config.learn_updates,
@@ -128,63 +179,42 @@ class LanguageModel:
         return proposals
 
     def _draw(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
-        from heuresis_models.grammar import Form
-        from heuresis_models.molecules import complete
+        from heuresis_models.generation import generate, payload
 
-        grammar = self._policy.grammar
-        starts = self._regrow_starts(prompt, count, rng)
-        head = grammar.head(Form.CANONICAL)
-        parents = [parent for parent, _ in starts] + [None] * (count - len(starts))
-        prefixes = [prefix for _, prefix in starts] + [head] * (count - len(starts))
-        samples = complete(
-            self._policy.model,
-            self._policy.vocabulary,
-            prefixes,
-            rng,
-            temperature=self._config.temperature,
-            top_p=self._config.top_p,
+        questions = self._questions(prompt, count, rng)
+        sampling = self._sampling
+        if all(question.prompt.plain is None for question in questions):
+            sampling = sampling.model_copy(update={"guidance": 1.0})
+        samples = generate(
+            self._policy.model, [question.prompt for question in questions], rng, sampling
         )
         return [
             Proposal(
-                text=grammar.text(item.tokens),
-                operator="sample" if parent is None else "regrow",
-                parents=() if parent is None else (parent,),
+                text=payload(item.tokens, self._space.kind),
+                operator=question.operator,
+                parents=question.parents,
                 log_likelihood=item.log_likelihood,
             )
-            for parent, item in zip(parents, samples, strict=True)
+            for question, item in zip(questions, samples, strict=True)
         ]
 
-    def _regrow_starts(
-        self, prompt: Prompt, count: int, rng: Generator
-    ) -> list[tuple[str, list[int]]]:
-        """Choose parents (better ones more often) and the part of each that is kept."""
-        from heuresis_models.data import randomized
-        from heuresis_models.errors import TokenError
-        from heuresis_models.grammar import Form
-
-        grammar = self._policy.grammar
-        usable = [
-            exemplar.candidate
-            for exemplar in prompt.exemplars
-            if self._policy.learnable(exemplar.candidate.text)
-        ]
-        if not usable:
-            return []
-        # Exemplars rise in score, so weight by rank: 1, 2, 3 …
-        weight = np.arange(1, len(usable) + 1) / (len(usable) * (len(usable) + 1) / 2)
-        starts = []
-        for _ in range(int(rng.binomial(count, self._config.regrow_share))):
-            parent = usable[int(rng.choice(len(usable), p=weight))]
-            head = grammar.head(Form.RANDOMIZED)
-            try:
-                text = self._policy.vocabulary.encode(randomized(parent.text, rng))
-            except TokenError:
-                continue
-            kept = max(1, int(len(text) * rng.uniform(*self._config.regrow_keep)))
-            prefix = [*head, *text[:kept]]
-            if len(prefix) < self._policy.model.config.max_position_embeddings:
-                starts.append((parent.id, prefix))
-        return starts
+    def _questions(self, prompt: Prompt, count: int, rng: Generator) -> list[Question]:
+        """Divide the proposals among the operators; what is impossible is sampled."""
+        config = self._config
+        usable = [item for item in prompt.exemplars if self._policy.learnable(item.candidate.text)]
+        shares = (config.regrow_share, config.exemplar_share)
+        regrown, shown, _ = rng.multinomial(count, (*shares, max(0.0, 1.0 - sum(shares))))
+        asked: list[Question | None] = []
+        if usable:
+            asked += [
+                self._asker.regrow(usable, config.regrow_keep, rng) for _ in range(int(regrown))
+            ]
+            asked += [
+                self._asker.exemplars(usable, config.exemplar_similarity, rng)
+                for _ in range(int(shown))
+            ]
+        found = [question for question in asked if question is not None]
+        return found + [self._asker.sample()] * (count - len(found))
 
     def _canonical(self, text: str) -> str:
         """Return the canonical text, or the text itself if the space refuses it."""
@@ -192,6 +222,12 @@ class LanguageModel:
             return self._space.canonical(text)
         except InvalidCandidate:
             return text
+
+    def _canonical_or_none(self, text: str) -> str | None:
+        try:
+            return self._space.canonical(text)
+        except InvalidCandidate:
+            return None
 
     def learn(self, examples: Sequence[ScoredCandidate], rng: Generator) -> LearningReport:
         """Take one learning step from the best candidates; without ``learning`` do nothing."""

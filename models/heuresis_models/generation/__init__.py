@@ -5,17 +5,27 @@ grammar while decoding), `molecules` and `scaffolds` (what molecules need beyond
 """
 
 from heuresis_models.generation.decoding import Sample, generate
+from heuresis_models.generation.knowledge import Clipped, Knowledge
 from heuresis_models.generation.molecules import (
     SampleQuality,
     canonical_smiles,
     quality,
     sample_molecules,
 )
-from heuresis_models.generation.prompts import OBJECT_KINDS, ObjectKind, Prompt, payload, prompt
+from heuresis_models.generation.prompts import (
+    OBJECT_KINDS,
+    ObjectKind,
+    Prompt,
+    object_kind,
+    payload,
+    prompt,
+)
 from heuresis_models.generation.settings import Sampling, torch_generator
 
 __all__ = [
     "OBJECT_KINDS",
+    "Clipped",
+    "Knowledge",
     "ObjectKind",
     "Prompt",
     "Sample",
@@ -23,6 +33,7 @@ __all__ = [
     "Sampling",
     "canonical_smiles",
     "generate",
+    "object_kind",
     "payload",
     "prompt",
     "quality",

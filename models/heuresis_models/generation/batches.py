@@ -41,10 +41,9 @@ class Batch:
         self._rows: list[Row | None] = list(rows)
         self._device = model.lm_head.weight.device
         room = max(row.limit - len(row.ids) for row in rows)
-        uniform_BS2 = np.zeros((len(rows), room, 2))
-        for place, row in enumerate(rows):
-            uniform_BS2[place, : len(row.coming_S2)] = row.coming_S2
-        self._uniform_BS2 = torch.from_numpy(uniform_BS2)
+        # Positions of each cache row: those of finished rows go on being counted.
+        self._positions = [len(row.ids) for row in rows]
+        self._uniform_BS2 = torch.from_numpy(np.stack([row.uniform_S2(room) for row in rows]))
         asked = prefill(model, [row.start() for row in rows], room)
         for row, likelihood in zip(rows, asked.log_likelihood, strict=True):
             row.likelihood += likelihood
@@ -67,15 +66,25 @@ class Batch:
             alive = [place for place, row in enumerate(self._rows) if row is not None]
             if len(alive) <= leave:
                 break
-            if len(alive) < self._settings.compact_below * len(self._rows):
+            few = len(alive) < self._settings.compact_below * len(self._rows)
+            if few or self._overrun(step):
                 token_B = self._compact(alive, token_B)
             self._logits = [self._model(token_B[:, None], cache=c)[:, -1] for c in self._caches]
         return refused + [row for row in self._rows if row is not None]
+
+    def _overrun(self, step: int) -> bool:
+        """Whether a finished row would soon have more positions than the model knows."""
+        most = self._model.config.max_position_embeddings
+        return any(
+            row is None and positions + step + 1 >= most
+            for row, positions in zip(self._rows, self._positions, strict=True)
+        )
 
     def _compact(self, alive: list[int], token_B: Tensor) -> Tensor:
         index = torch.tensor(alive)
         self._uniform_BS2 = self._uniform_BS2[index]
         self._rows = [self._rows[place] for place in alive]
+        self._positions = [self._positions[place] for place in alive]
         index = index.to(self._device)
         for cache in self._caches:
             cache.keep(index)

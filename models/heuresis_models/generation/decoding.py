@@ -87,7 +87,7 @@ def generate(
     """
     settings = settings or Sampling()
     capacity = model.config.max_position_embeddings
-    limit = min(settings.max_tokens or capacity, capacity)
+    limit = min(settings.max_tokens, capacity)
     for prompt in prompts:
         if not prompt.ids or not 0 < prompt.head <= len(prompt.ids):
             raise ValueError(
@@ -96,12 +96,12 @@ def generate(
             )
         if len(prompt.ids) >= limit:
             raise OverlongError(len(prompt.ids) + 1, limit, "prompt and one token to write")
-    if settings.guidance != 1.0 and all(prompt.plain is None for prompt in prompts):
-        if settings.guidance != 0.0 and prompts:
-            raise ValueError(
-                f"guidance {settings.guidance:g} exaggerates what a prompt asks, but no prompt has"
-                " conditions or exemplars; leave guidance at 1"
-            )
+    asked = any(prompt.plain is not None for prompt in prompts)
+    if prompts and not asked and settings.guidance not in (0.0, 1.0):
+        raise ValueError(
+            f"guidance {settings.guidance:g} exaggerates what a prompt asks, but no prompt has"
+            " conditions or exemplars; leave guidance at 1"
+        )
     if settings.guidance == 0.0:
         prompts = [_unasked(prompt) for prompt in prompts]
     seeds = rng.integers(2**63, size=len(prompts), dtype=np.uint64)
@@ -111,7 +111,7 @@ def generate(
             prompt,
             _stops(prompt, settings),
             limit,
-            np.random.Generator(np.random.PCG64(int(seed))),
+            int(seed),
             origins.get(prompt.ids),
             0 if settings.exact_probabilities else settings.restarts,
         )

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from heuresis_models.language.documents import Condition, Entry
 from heuresis_models.language.errors import DocumentError
-from heuresis_models.language.objects import Form
+from heuresis_models.language.objects import Form, smiles_tokens
 from heuresis_models.language.tokens import BEGIN, END, EXEMPLAR, FORMS, OBJECTS, TARGET
 from heuresis_models.language.vocabulary import Vocabulary
 
@@ -40,6 +40,8 @@ class ObjectKind:
     """Start tag, e.g. ``<molecule>``."""
     forms: tuple[str, ...] = ()
     """Form tags, one of which follows the start tag; empty: none does."""
+    subject: str = ""
+    """What a model must have been taught (`knowledge.SUBJECTS`); "": every model knows it."""
 
     @property
     def end(self) -> str:
@@ -49,11 +51,10 @@ class ObjectKind:
 
 OBJECT_KINDS: Final[dict[str, ObjectKind]] = {
     "molecule": ObjectKind("<molecule>", FORMS),
-    "crystal": ObjectKind("<crystal>"),
-    "peptide": ObjectKind("<peptide>"),
-    "protein": ObjectKind("<protein>"),
-    "dna": ObjectKind("<dna>"),
-    "coding-dna": ObjectKind("<coding>"),
+    "crystal": ObjectKind("<crystal>", subject="crystals"),
+    "peptide": ObjectKind("<peptide>", subject="peptides"),
+    "protein": ObjectKind("<protein>", subject="proteins"),
+    "coding-dna": ObjectKind("<coding>", subject="coding_dna"),
 }
 """Kind of design space → object of the language; a candidate's text is the object's payload."""
 
@@ -102,7 +103,7 @@ def prompt(
         asked.append(TARGET)
     asked += [token for condition in conditions for token in condition.tokens()]
     start = [written.tag, *([form.value] if written.forms else [])]
-    payload = vocabulary.cut(given)
+    payload = smiles_tokens(given) if written.forms and given else vocabulary.cut(given)
     tags = [token for token in payload if token in OBJECTS or token in (BEGIN, END)]
     if tags:
         raise DocumentError(f"given text is payload of one object, but it holds {tags[0]}")

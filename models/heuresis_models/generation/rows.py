@@ -28,7 +28,7 @@ class Row:
         prompt: what it begins with.
         stops: ids that end it.
         limit: longest document.
-        stream: source of its random numbers; nobody else draws from it.
+        seed: of its random numbers; no other row has the same.
         origin: where the grammar stands after the prompt; None: without mask.
         restarts: how often it may still start again.
     """
@@ -36,7 +36,7 @@ class Row:
     prompt: Prompt
     stops: frozenset[int]
     limit: int
-    stream: np.random.Generator
+    seed: int
     origin: State | None
     restarts: int
     restarted: int = 0
@@ -57,8 +57,6 @@ class Row:
         self.state = self.origin
         self.refused = False
         self.likelihood = self.log_probability = 0.0
-        # As many as could ever be needed: how many others use must not matter.
-        self._uniform_S2 = self.stream.random((self.limit - len(self.ids), 2))
 
     def restart(self) -> None:
         """Start from the prompt again, with fresh random numbers."""
@@ -76,10 +74,13 @@ class Row:
         """Ended, or as long as it may be."""
         return self.finished or len(self.ids) >= self.limit
 
-    @property
-    def coming_S2(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        """Random numbers of the coming steps, two for each."""
-        return self._uniform_S2[self.step :]
+    def uniform_S2(self, steps: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Return the random numbers of the coming steps, two for each.
+
+        They depend on seed, attempt and step alone.
+        """
+        stream = np.random.Generator(np.random.PCG64((self.seed, self.restarted)))
+        return stream.random((self.step + steps, 2))[self.step :]
 
     def take(self, token: int, own: float, chance: float) -> None:
         """Append a token with its log-probability under the model and its chance when drawn."""

@@ -22,8 +22,9 @@ class Sampling(BaseModel):
     """Below 1 prefers likely tokens; above 1 spreads."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Draw from the smallest set of tokens whose probabilities add up to this (before the mask)."""
-    max_tokens: int | None = Field(default=None, gt=1)
-    """Longest document, prompt included; default, and never more than, what the model can hold."""
+    max_tokens: int = Field(default=256, gt=1)
+    """Longest document, prompt included, but never more than the model can hold. The default is
+    the longest that the shipped models have read."""
     stop: tuple[str, ...] = ()
     """Tokens that end a row; default: the closing tag of the prompt's object, or ``<eos>``."""
     annotations: bool = False

@@ -117,7 +117,7 @@ class Automaton:
         for frame in state.frames:
             if frame[0] == "smiles":
                 smiles = frame[1]
-                needed += 4 + len(smiles.levels) + 4 * len(smiles.rings)
+                needed += 5 + len(smiles.levels) + 6 * len(smiles.rings)
             elif frame[0] == "track":
                 needed += 1 + frame[2]
             elif frame[0] == "protein" and frame[5] is not None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,17 +10,19 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from rdkit import Chem
+from training_toys import molecule_source, trainer_of
 
-from heuresis.errors import InvalidCandidate, UserError
+from heuresis.errors import InvalidCandidate
 from heuresis.ports import PluginConfig, Trainable
 from heuresis.records import Candidate, Prompt, Proposal, ScoredCandidate
 from heuresis_agents.proposers.language_model import LanguageModel
 from heuresis_models.checkpoint import save_model
 from heuresis_models.errors import WeightsError
 from heuresis_models.finetuning import FineTuning, Policy
+from heuresis_models.generation.knowledge import SUBJECTS, Knowledge
+from heuresis_models.language import DocumentError, Quantity, Vocabulary
 from heuresis_models.recipe import Recipe
-from heuresis_models.training import Trainer
-from heuresis_models.vocabulary import Vocabulary
+from heuresis_models.transformer import Transformer
 
 
 class Molecules:
@@ -40,24 +44,40 @@ class Molecules:
 class Crystals(Molecules):
     kind: ClassVar[str] = "crystal"
 
+    def canonical(self, text: str) -> str:
+        return text
+
+
+def _teach(folder: Path, *subjects: str) -> None:
+    """Write into a model folder what it was taught."""
+    path = folder / "config.json"
+    document = json.loads(path.read_text())
+    document["heuresis"] = {"taught": list(subjects)}
+    path.write_text(json.dumps(document))
+
 
 @pytest.fixture(scope="module")
 def prior(
-    tiny_recipe: Recipe,
-    molecules: tuple[str, ...],
-    vocabulary: Vocabulary,
-    tmp_path_factory: pytest.TempPathFactory,
+    tiny_recipe: Recipe, molecules: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A tiny model that has seen twenty molecules for a second."""
+    """A tiny model that has seen twenty molecules for a few seconds."""
     folder = tmp_path_factory.mktemp("prior")
-    trainer = Trainer(tiny_recipe, molecules, molecules[:2], vocabulary, folder, clock=lambda: 0.0)
+    trainer = trainer_of(tiny_recipe, folder, molecule_source(molecules=molecules))
     trainer.run()
-    save_model(folder / "tiny", trainer.model, vocabulary)
+    save_model(folder / "tiny", trainer.model, trainer.vocabulary)
     return folder / "tiny"
 
 
+@pytest.fixture
+def taught_prior(random_model: Transformer, vocabulary: Vocabulary, tmp_path: Path) -> Path:
+    """Says that it was taught everything."""
+    save_model(tmp_path / "taught", random_model, vocabulary)
+    _teach(tmp_path / "taught", *SUBJECTS)
+    return tmp_path / "taught"
+
+
 def _proposer(prior: Path, **settings: object) -> LanguageModel:
-    config = LanguageModel.Config.model_validate({"prior": str(prior), **settings})
+    config = LanguageModel.Config.model_validate({"prior": str(prior), "masked": False, **settings})
     return LanguageModel(config, Molecules())
 
 
@@ -240,14 +260,110 @@ def test_a_policy_that_repeats_itself_steps_back_towards_the_prior(
     assert metrics[32]["loss_after"] > metrics[0]["loss_after"]
 
 
-def test_a_space_without_molecules_is_refused(prior: Path) -> None:
-    with pytest.raises(UserError, match="the space is 'crystal'"):
+def test_spaces_are_served_as_far_as_the_prior_was_taught(prior: Path, taught_prior: Path) -> None:
+    with pytest.raises(WeightsError, match=r"was not taught crystals.*plain objects only"):
         LanguageModel(LanguageModel.Config(prior=str(prior)), Crystals())
+    proposer = LanguageModel(
+        LanguageModel.Config(prior=str(taught_prior), max_tokens=60, guard_samples=4), Crystals()
+    )
+    rock_salt = "<sg:225>'0'5'6'4{Na}|a{Cl}|b"
+    exemplars = (ScoredCandidate(candidate=Candidate.of("crystal", rock_salt), score=0.5),)
+    proposals = _propose(proposer, Prompt(island=0, epoch=0, exemplars=exemplars), 8)
+    assert {item.operator for item in proposals} == {"sample", "regrow"}
+    assert all(item.text.startswith("<sg:") for item in proposals)
+    assert any(item.text.startswith("<sg:225>'0'5") for item in proposals)
+    report = proposer.learn(exemplars, np.random.default_rng(0))
+    assert report.metrics["examples"] == 1
+    assert report.metrics["loss_after"] < report.metrics["loss_before"]
+
+
+def test_asking_for_what_was_not_taught_is_an_error_at_the_start(prior: Path) -> None:
+    with pytest.raises(WeightsError, match="was not taught conditions"):
+        _proposer(prior, conditions={"logp": 2.0})
+    with pytest.raises(WeightsError, match="was not taught exemplars"):
+        _proposer(prior, exemplar_share=0.5)
+
+
+def test_conditions_and_exemplars_are_written_into_the_prompts(
+    taught_prior: Path, molecules: tuple[str, ...]
+) -> None:
+    proposer = _proposer(
+        taught_prior,
+        conditions={"logp": 2.0},
+        guidance=1.5,
+        regrow_share=0.3,
+        exemplar_share=0.4,
+        max_tokens=90,
+    )
+    exemplars = _scored(molecules[:3])
+    prompt = Prompt(island=0, epoch=0, exemplars=exemplars)
+    questions = proposer._questions(prompt, 40, np.random.default_rng(0))
+    texts = {
+        name: [
+            proposer._policy.vocabulary.decode(question.prompt.ids)
+            for question in questions
+            if question.operator == name
+        ]
+        for name in ("sample", "regrow", "exemplars")
+    }
+    asked = "<logp><+>'2'0'0<e+0>"
+    assert all(texts.values())
+    assert all(f"<bos>{asked}<molecule><canonical>" in text for text in texts["sample"])
+    assert all(f"<bos>{asked}<molecule><randomized>" in text for text in texts["regrow"])
+    for text in texts["exemplars"]:
+        assert text.endswith(f"<target><quantile:15>{asked}<molecule><canonical>")
+        shown = [int(number) for number in re.findall(r"<quantile:(\d+)>", text)]
+        assert shown == sorted(shown)
+        assert set(shown) <= {2, 8, 13, 15}
+    proposals = _propose(proposer, prompt, 12)
+    ids = {item.candidate.id for item in exemplars}
+    for item in proposals:
+        assert set(item.parents) <= ids
+        assert (item.operator == "sample") == (not item.parents)
+
+
+def test_exemplars_can_be_asked_for_by_similarity(
+    taught_prior: Path, molecules: tuple[str, ...]
+) -> None:
+    proposer = _proposer(taught_prior, exemplar_share=1, regrow_share=0, exemplar_similarity=0.5)
+    prompt = Prompt(island=0, epoch=0, exemplars=_scored(molecules[:1]))
+    (question,) = proposer._questions(prompt, 1, np.random.default_rng(0))
+    text = proposer._policy.vocabulary.decode(question.prompt.ids)
+    assert "<target><similarity><+>'5'0'0<e-1><molecule>" in text
+    assert "quantile" not in text
+
+
+def test_conditions_outside_of_what_was_seen_are_refused_or_clipped_and_told(
+    taught_prior: Path,
+) -> None:
+    with pytest.raises(WeightsError, match=r"logp = 40 lies outside .*-4 to 6.5"):
+        _proposer(taught_prior, conditions={"logp": 40.0})
+    with pytest.raises(DocumentError, match="unknown property 'log_p'"):
+        _proposer(taught_prior, conditions={"log_p": 4.0})
+    knowledge = Knowledge.of(taught_prior)
+    kept, moved = knowledge.clipped([Quantity("logp", 40.0), Quantity("tpsa", 50.0)])
+    assert kept == [Quantity("logp", 6.5), Quantity("tpsa", 50.0)]
+    assert [str(item) for item in moved] == ["logp 40 was clipped to 6.5"]
+    document = json.loads((taught_prior / "config.json").read_text())
+    document["heuresis"] = {"taught": ["conditions"], "ranges": {"logp": [0, 50]}}
+    (taught_prior / "config.json").write_text(json.dumps(document))
+    assert not Knowledge.of(taught_prior).clipped([Quantity("logp", 40.0)])[1]
+    document["heuresis"] = {"taught": 7}
+    (taught_prior / "config.json").write_text(json.dumps(document))
+    with pytest.raises(WeightsError, match="expected an entry 'heuresis'"):
+        Knowledge.of(taught_prior)
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"regrow_keep": [0.8, 0.2]}, {"regrow_keep": [0.5, 1.0]}, {"temperature": 0}, {"sed": 1}],
+    [
+        {"regrow_keep": [0.8, 0.2]},
+        {"regrow_keep": [0.5, 1.0]},
+        {"temperature": 0},
+        {"sed": 1},
+        {"regrow_share": 0.7, "exemplar_share": 0.7},
+        {"guidance": 2.0},
+    ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
