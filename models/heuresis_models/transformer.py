@@ -66,13 +66,15 @@ def masked_attention(
 ) -> Tensor:
     """Return softmax(q k / sqrt(D)) v over the allowed pairs of positions.
 
-    Written out because at the row lengths used here (128) it trains 1.4 times faster on a CPU than
+    Written out because at the row lengths used here it trains up to twice as fast on a CPU as
     torch's fused kernel, whose backward pass is slow there.
     """
-    score_BHTS = (q_BHTD @ k_BHSD.transpose(-1, -2)).float()
-    score_BHTS = score_BHTS * (1.0 / math.sqrt(q_BHTD.shape[-1]))
-    score_BHTS = score_BHTS.masked_fill(~allowed_B1TS, -1e30)
-    return score_BHTS.softmax(-1).type_as(v_BHSD) @ v_BHSD
+    bias_B1TS = torch.zeros(allowed_B1TS.shape, dtype=v_BHSD.dtype, device=v_BHSD.device)
+    bias_B1TS.masked_fill_(~allowed_B1TS, torch.finfo(v_BHSD.dtype).min)
+    # Queries are scaled while they still have all their digits; a bias costs less than a mask.
+    scaled_BHTD = (q_BHTD * (1.0 / math.sqrt(q_BHTD.shape[-1]))).type_as(v_BHSD)
+    score_BHTS = scaled_BHTD @ k_BHSD.type_as(v_BHSD).transpose(-1, -2) + bias_B1TS
+    return score_BHTS.softmax(-1, dtype=torch.float32).type_as(v_BHSD) @ v_BHSD
 
 
 def single_attention(
@@ -109,27 +111,22 @@ def attend(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask_B1TS: Tensor | N
             position sees itself and all before it.
     """
     length, groups, shared = q_BHTD.shape[2], k_BKSD.shape[1], q_BHTD.shape[1] // k_BKSD.shape[1]
+    on_cpu = q_BHTD.device.type == "cpu"
+    if on_cpu and length > 1 and mask_B1TS is not None and torch.is_grad_enabled():
+        if shared > 1:
+            k_BKSD = k_BKSD.repeat_interleave(shared, dim=1)
+            v_BKSD = v_BKSD.repeat_interleave(shared, dim=1)
+        return masked_attention(q_BHTD, k_BKSD, v_BKSD, mask_B1TS)
     # Under autocast rotated queries and keys are 32-bit, values are not.
     q_BHTD, k_BKSD = q_BHTD.type_as(v_BKSD), k_BKSD.type_as(v_BKSD)
-    if q_BHTD.device.type == "cpu":
-        if length == 1 and (mask_B1TS is None or mask_B1TS.is_floating_point()):
-            return single_attention(q_BHTD, k_BKSD, v_BKSD, mask_B1TS)
-        if mask_B1TS is not None:
-            if shared > 1:
-                k_BKSD = k_BKSD.repeat_interleave(shared, dim=1)
-                v_BKSD = v_BKSD.repeat_interleave(shared, dim=1)
-            return masked_attention(q_BHTD, k_BKSD, v_BKSD, mask_B1TS)
-    elif length == 1:
+    if on_cpu and length == 1 and (mask_B1TS is None or mask_B1TS.is_floating_point()):
+        return single_attention(q_BHTD, k_BKSD, v_BKSD, mask_B1TS)
+    if length == 1:
         q_BKGD = q_BHTD.reshape(-1, groups, shared, q_BHTD.shape[-1])
         mixed = functional.scaled_dot_product_attention(q_BKGD, k_BKSD, v_BKSD, mask_B1TS)
         return mixed.reshape(q_BHTD.shape)
     return functional.scaled_dot_product_attention(
-        q_BHTD,
-        k_BKSD,
-        v_BKSD,
-        mask_B1TS,
-        is_causal=mask_B1TS is None and length > 1,
-        enable_gqa=shared > 1,
+        q_BHTD, k_BKSD, v_BKSD, mask_B1TS, is_causal=mask_B1TS is None, enable_gqa=shared > 1
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
+from heuresis_models.decoding_network import decoding_network
 from heuresis_models.key_value_cache import BLOCK
 from heuresis_models.network_shape import RotaryScaling
 from heuresis_models.transformer import (
@@ -231,8 +232,27 @@ def test_shared_key_heads_equal_repeated_ones() -> None:
     wanted = masked_attention(q, many_k, many_v, allowed)
     for mask in (None, allowed):
         torch.testing.assert_close(attend(q, k, v, mask), wanted, rtol=1e-5, atol=1e-5)
+        with torch.no_grad():
+            torch.testing.assert_close(attend(q, k, v, mask), wanted, rtol=1e-5, atol=1e-5)
         last = attend(q[:, :, -1:], k, v, None if mask is None else mask[:, :, -1:])
         torch.testing.assert_close(last, wanted[:, :, -1:], rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_network_for_writing_computes_the_same(random_model: Transformer, rows: int) -> None:
+    token_BT = _tokens(random_model, rows, 20)
+    full_BTV = random_model(token_BT)
+    fused = decoding_network(random_model)
+    cache = fused.new_cache(rows, 20)
+    steps = [(0, 7), *((at, at + 1) for at in range(7, 20))]
+    pieces = [fused(token_BT[:, start:end], cache=cache) for start, end in steps]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), full_BTV, rtol=1e-4, atol=1e-4)
+    half = decoding_network(random_model, torch.bfloat16)
+    assert half(token_BT).dtype == torch.bfloat16
+    assert half.new_cache(1, 4).memory_bytes == 0
+    difference = half(token_BT).float() - full_BTV
+    assert 0.0 < float(difference.std() / full_BTV.std()) < 0.03
 
 
 def test_a_fresh_model_knows_nothing() -> None:
