@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 BEAM_WIDTH: Final = 10
+LONGEST_DOCUMENT: Final = 320
+"""Tokens of product and reactants together; the longest of USPTO-50k's test file has 274."""
 Advance = Callable[[int], None]
 """Told that so many more inputs are done."""
 
@@ -83,6 +85,7 @@ def propose_reactants(
     inputs: int = 1,
     width: int = BEAM_WIDTH,
     form: Form = Form.ALIGNED,
+    max_tokens: int = LONGEST_DOCUMENT,
     batch: int = 8,
     advance: Advance = lambda _: None,
 ) -> list[Answer]:
@@ -95,6 +98,7 @@ def propose_reactants(
         inputs: from how many roots each product is written; small molecules have fewer.
         width: hypotheses of each beam.
         form: how the model is told both sides are written; ``CANONICAL`` has one input.
+        max_tokens: longest document; unfinished hypotheses end there.
         batch: inputs that are searched together.
         advance: told of inputs that are done (`inputs_of` in all).
 
@@ -104,12 +108,15 @@ def propose_reactants(
     """
     written = [inputs_of(product, rng, inputs, form) for product in products]
     prompts = [_prompt("<retro>", form, text, "<from>") for texts in written for text in texts]
-    beams = iter(beam_search(model, prompts, end="</retro>", width=width, batch=batch,
-                             advance=advance))  # fmt: skip
+    found = beam_search(
+        model, prompts, end="</retro>", width=width, max_tokens=max_tokens, batch=batch,
+        advance=advance,
+    )  # fmt: skip
+    beams = iter(found)
     answers = []
     for texts in written:
-        found = tuple(tuple(next(beams)) for _ in texts)
-        answers.append(Answer(merged(found), found))
+        own = tuple(tuple(next(beams)) for _ in texts)
+        answers.append(Answer(merged(own), own))
     return answers
 
 
@@ -119,6 +126,7 @@ def predict_products(
     *,
     form: Form = Form.ALIGNED,
     width: int = 3,
+    max_tokens: int = LONGEST_DOCUMENT,
     batch: int = 16,
     advance: Advance = lambda _: None,
 ) -> list[str]:
@@ -129,7 +137,13 @@ def predict_products(
     """
     prompts = [_prompt("<reaction>", form, text, "<yields>") for text in reactants]
     beams = beam_search(
-        model, prompts, end="</reaction>", width=width, batch=batch, advance=advance
+        model,
+        prompts,
+        end="</reaction>",
+        width=width,
+        max_tokens=max_tokens,
+        batch=batch,
+        advance=advance,
     )
     return [beam[0].text if beam else "" for beam in beams]
 

@@ -51,7 +51,7 @@ def evaluate(
 ) -> None:
     """Measure a language model: one table with sample size, data and split."""
     from heuresis_models.checkpoint import load_model, model_folder
-    from heuresis_models.evaluation.measuring import PARTS, Evaluation
+    from heuresis_models.evaluation.measuring import PARTS, Evaluation, measured
     from heuresis_models.evaluation.table import Report
     from heuresis_models.language.split import RULE
 
@@ -81,7 +81,7 @@ def evaluate(
             view=view,
             real=real,
         )
-        rows = [row for name in wanted for row in PARTS[name](job)]
+        rows = [row for name in wanted for row in measured(job, name)]
     report = Report(
         title=f"{folder.name}, {network.parameter_count:,} parameters",
         facts={

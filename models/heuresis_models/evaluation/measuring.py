@@ -337,3 +337,11 @@ PARTS: Final[dict[str, Part]] = {
     "language": Evaluation.language,
 }
 """Name on the command line → what is measured."""
+
+
+def measured(job: Evaluation, part: str) -> list[Row]:
+    """Return the rows of one of `PARTS`; what stops it becomes the reason of its only row."""
+    try:
+        return PARTS[part](job)
+    except UserError as error:
+        return [Row(part, "all", None, reason=str(error))]
