@@ -3,7 +3,8 @@
 ``sample`` asks for an object from scratch. ``regrow`` gives the first part of an exemplar
 (molecules as a random SMILES, so any connected part) and lets the model write the rest.
 ``exemplars`` shows one or two exemplars, worst first, and asks for a better one, or for one of
-stated similarity.
+stated similarity. ``scaffold`` keeps a stated part of a molecule, or the rings of an exemplar, and
+lets the model write what is attached.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from heuresis.records import Candidate, ScoredCandidate
-from heuresis_models.generation import Prompt, object_kind, prompt
+from heuresis_models.generation import Prompt, Scaffold, object_kind, prompt, ring_scaffold
 from heuresis_models.language import Form, Molecule, Quantile, Quantity, Vocabulary
 from heuresis_models.language.augmentation import randomized_smiles
 from heuresis_models.language.documents import Condition, Entry
@@ -102,6 +103,25 @@ class Asker:
         except (DocumentError, UnknownTokenError):
             return None
         return self._fitting(Question("exemplars", tuple(c.id for c in shown), question))
+
+    def scaffold(
+        self, scaffold: Scaffold | None, exemplars: Sequence[ScoredCandidate], rng: Generator
+    ) -> Question | None:
+        """Keep a part: the stated one, or the rings of an exemplar; None: it has none to keep."""
+        parents: tuple[str, ...] = ()
+        if scaffold is None:
+            if not exemplars:
+                return None
+            parent = better_first_choice(exemplars, rng)
+            parents = (parent.id,)
+            try:
+                scaffold = ring_scaffold(parent.text)
+            except DocumentError:
+                return None
+            if scaffold is None:
+                return None
+        asked = scaffold.prompt(rng, conditions=self._conditions)
+        return self._fitting(Question("scaffold", parents, asked))
 
     def _entry(self, candidate: Candidate, conditions: tuple[Condition, ...]) -> Entry:
         if self._kind == "molecule":

@@ -5,8 +5,9 @@ takes an exemplar of the prompt, writes it as a random SMILES, keeps the first p
 model write the rest: the result shares a random connected part with its parent, which puts its
 similarity into the band where local search works (mean Tanimoto 0.4 when half is kept, 0.6 for
 three quarters). ``exemplars`` shows exemplars in rising order and asks for a better one, in models
-that were taught to read them. All of it can be asked under conditions (stated property values),
-again in models that were taught them; asking an untaught model is an error at the start.
+that were taught to read them. ``scaffold`` keeps a stated substructure, or the rings of an
+exemplar, and writes what is attached. All of it can be asked under conditions (stated property
+values), again in models that were taught them; asking an untaught model is an error at the start.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from heuresis.errors import InvalidCandidate
+from heuresis.errors import InvalidCandidate, UserError
 from heuresis.ports import DesignSpace, PluginConfig
 from heuresis.records import LearningReport, Prompt, Proposal, ScoredCandidate
 
@@ -65,6 +66,11 @@ class LanguageModel:
         """Expected share asked for by showing exemplars; only for priors that were taught them."""
         exemplar_similarity: float | None = Field(default=None, gt=0, lt=1)
         """Ask for this Tanimoto similarity to the exemplars shown; None: for the best quantile."""
+        scaffold_share: float = Field(default=0.0, ge=0, le=1)
+        """Expected share that keeps a part of a molecule; only in molecule spaces."""
+        scaffold: str | None = None
+        """SMILES of the kept part with attachment points ``[*]``, or two parts with one each, to be
+        joined; None: the rings of an exemplar."""
         regrow_keep: tuple[float, float] = (0.5, 0.75)
         """Least and greatest share of the exemplar's tokens that are kept."""
         learning: bool = True
@@ -86,11 +92,18 @@ class LanguageModel:
 
         @model_validator(mode="after")
         def _what_is_asked(self) -> Self:
-            if self.regrow_share + self.exemplar_share > 1.0:
+            shares = {
+                "regrow_share": self.regrow_share,
+                "exemplar_share": self.exemplar_share,
+                "scaffold_share": self.scaffold_share,
+            }
+            if sum(shares.values()) > 1.0 + 1e-9:
                 raise ValueError(
-                    "regrow_share and exemplar_share add up to more than 1:"
-                    f" {self.regrow_share:g} + {self.exemplar_share:g}; the rest is sampled"
+                    f"{' + '.join(shares)} = {' + '.join(f'{s:g}' for s in shares.values())} is"
+                    " more than 1; what they leave is sampled"
                 )
+            if self.scaffold is not None and not self.scaffold_share:
+                raise ValueError("a scaffold is given, but scaffold_share is 0; raise it")
             if self.guidance != 1.0 and not self.conditions and not self.exemplar_share:
                 raise ValueError(
                     f"guidance {self.guidance:g} needs conditions or exemplar_share: there is"
@@ -114,7 +127,7 @@ class LanguageModel:
         from heuresis_agents.proposers.asking import Asker
         from heuresis_models.checkpoint import model_folder
         from heuresis_models.finetuning import FineTuning, Policy
-        from heuresis_models.generation import Knowledge, Sampling, object_kind
+        from heuresis_models.generation import Knowledge, Sampling, Scaffold, object_kind
         from heuresis_models.language import Quantity
 
         subject = object_kind(space.kind).subject
@@ -128,6 +141,11 @@ class LanguageModel:
         if config.exemplar_share:
             by = "quantiles" if config.exemplar_similarity is None else "conditions"
             knowledge.demand("exemplars", by)
+        if config.scaffold_share and space.kind != "molecule":
+            raise UserError(
+                f"scaffold_share keeps parts of molecules, but the space is '{space.kind}'"
+            )
+        self._scaffold = Scaffold(config.scaffold) if config.scaffold else None
         if threads := os.environ.get("OMP_NUM_THREADS"):
             torch.set_num_threads(int(threads))
         self._config = config
@@ -199,20 +217,18 @@ class LanguageModel:
         ]
 
     def _questions(self, prompt: Prompt, count: int, rng: Generator) -> list[Question]:
-        """Divide the proposals among the operators; what is impossible is sampled."""
+        """Divide the proposals among the operators; what cannot be asked is sampled."""
         config = self._config
         usable = [item for item in prompt.exemplars if self._policy.learnable(item.candidate.text)]
-        shares = (config.regrow_share, config.exemplar_share)
-        regrown, shown, _ = rng.multinomial(count, (*shares, max(0.0, 1.0 - sum(shares))))
+        shares = (config.regrow_share, config.exemplar_share, config.scaffold_share)
+        parts = rng.multinomial(count, (*shares, max(0.0, 1.0 - sum(shares))))
+        regrown, shown, kept, _ = (int(part) for part in parts)
         asked: list[Question | None] = []
         if usable:
-            asked += [
-                self._asker.regrow(usable, config.regrow_keep, rng) for _ in range(int(regrown))
-            ]
-            asked += [
-                self._asker.exemplars(usable, config.exemplar_similarity, rng)
-                for _ in range(int(shown))
-            ]
+            keep, similarity = config.regrow_keep, config.exemplar_similarity
+            asked += [self._asker.regrow(usable, keep, rng) for _ in range(regrown)]
+            asked += [self._asker.exemplars(usable, similarity, rng) for _ in range(shown)]
+        asked += [self._asker.scaffold(self._scaffold, usable, rng) for _ in range(kept)]
         found = [question for question in asked if question is not None]
         return found + [self._asker.sample()] * (count - len(found))
 

@@ -20,23 +20,35 @@ from heuresis_models.generation.prompts import (
     payload,
     prompt,
 )
+from heuresis_models.generation.scaffolds import (
+    Grown,
+    Scaffold,
+    grow,
+    ring_scaffold,
+    scaffold_of,
+)
 from heuresis_models.generation.settings import Sampling, torch_generator
 
 __all__ = [
     "OBJECT_KINDS",
     "Clipped",
+    "Grown",
     "Knowledge",
     "ObjectKind",
     "Prompt",
     "Sample",
     "SampleQuality",
     "Sampling",
+    "Scaffold",
     "canonical_smiles",
     "generate",
+    "grow",
     "object_kind",
     "payload",
     "prompt",
     "quality",
+    "ring_scaffold",
     "sample_molecules",
+    "scaffold_of",
     "torch_generator",
 ]

@@ -101,7 +101,7 @@ class Batch:
         probability_BV = distribution(
             guided_BV, settings.temperature, settings.top_p, self._forbidden
         )
-        if settings.masked:
+        if settings.masked or any(row is not None and row.walk is not None for row in self._rows):
             token_B, chance_B = choose(
                 self._rows,
                 probability_BV,

@@ -50,7 +50,7 @@ class Sample:
             they were drawn from. None where that is not known: under the mask, unless
             ``Sampling.exact_probabilities`` is set.
         finished: False when the document was cut off at the longest allowed length.
-        masked: the grammar was enforced. False: not asked for, or the prompt breaks the grammar.
+        masked: the grammar was enforced. False: not asked for, or given text breaks the grammar.
         restarts: how often the row started again because the grammar refused a token.
         corrections: drawn tokens that the grammar refused and replaced.
         closed: the row was led to its end because the limit came near.
@@ -160,7 +160,7 @@ def _sample(row: Row) -> Sample:
         log_likelihood=row.likelihood,
         log_probability=None if math.isnan(chance) else chance,
         finished=row.finished,
-        masked=row.origin is not None,
+        masked=row.state is not None,
         restarts=row.restarted,
         corrections=row.corrections,
         closed=row.closed,
@@ -178,7 +178,7 @@ def _unasked(prompt: Prompt) -> Prompt:
     if prompt.plain is None:
         return prompt
     given = len(prompt.ids) - prompt.head
-    return Prompt(prompt.plain, len(prompt.plain) - given)
+    return Prompt(prompt.plain, len(prompt.plain) - given, None, prompt.slots)
 
 
 def _stops(prompt: Prompt, settings: Sampling) -> frozenset[int]:

@@ -20,11 +20,12 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from heuresis_models.generation.drawing import draw, restricted
 from heuresis_models.generation.rows import Row
-from heuresis_models.language.automaton import Automaton
+from heuresis_models.language.automaton import Automaton, State
 
 _NEAR: Final = 80
 """Tokens before the limit from which on it is asked whether a row must be led to its end."""
@@ -41,8 +42,9 @@ def choose(
     """Draw a token for each row under its mask, and move its state on.
 
     Args:
-        rows: None where nothing is to be drawn; rows without a state are not masked. Where a row
-            must start again, ``refused`` is set and its token means nothing.
+        rows: None where nothing is to be drawn; rows without a state are not masked, rows with
+            slots are given their kept text. Where a row must start again, ``refused`` is set and
+            its token means nothing.
         probability_BV: what to draw from.
         logits_BV: used where the mask leaves nothing of ``probability_BV``.
         uniform_B2: two random numbers a row: one for the draw, one for the second.
@@ -60,25 +62,31 @@ def choose(
     masks = []
     unknown: list[int] = []
     for place, row in enumerate(rows):
-        if row is None or row.state is None:
+        if row is None or (row.state is None and row.walk is None):
+            continue
+        forced = row.walk.forced if row.walk is not None else None
+        if forced is not None:
+            _force(row, forced)
+            token_B[place], chance_B[place] = forced, 1.0
             continue
         state = row.state
-        left = row.limit - state.length
-        closing = left <= _NEAR and left <= automaton.closing_length(state)
+        banned = row.walk.banned if row.walk is not None else frozenset[int]()
+        closing = state is not None and _must_close(row, state)
         if lazy:
-            unknown.append(place)
-            if not closing:
-                new = automaton.advance_if_allowed(state, wanted[place])
-                if new is not None:
+            if state is not None:
+                unknown.append(place)
+            if not closing and wanted[place] not in banned:
+                new = None if state is None else automaton.advance_if_allowed(state, wanted[place])
+                if new is not None or state is None:
                     row.state = new
                     continue
-                if row.restarts:
-                    row.refused = True
-                    continue
+            if not closing and row.restarts:
+                row.refused = True
+                continue
         row.closed |= closing
         places.append(place)
         masked.append(row)
-        masks.append(automaton.mask(state, closing=closing))
+        masks.append(_mask(state, banned, closing=closing, size=probability_BV.shape[1]))
     chance_B[unknown] = torch.nan
     if places:
         index = torch.tensor(places, device=token_B.device)
@@ -92,6 +100,33 @@ def choose(
         token_B[index] = redrawn_R
         for row, token, wrong in zip(masked, redrawn_R.tolist(), refused, strict=True):
             row.corrections += wrong
-            assert row.state is not None
-            row.state = automaton.advance(row.state, token, check=False)
+            if row.state is not None:
+                row.state = automaton.advance(row.state, token, check=False)
     return token_B, chance_B
+
+
+def _force(row: Row, index: int) -> None:
+    """Move a row on by kept text; where the grammar refuses it, the row starts again or goes on."""
+    if row.state is not None:
+        row.state = Automaton.default().advance_if_allowed(row.state, index)
+        row.refused = row.state is None and row.restarts > 0
+
+
+def _must_close(row: Row, state: State) -> bool:
+    left = row.limit - state.length
+    return left <= _NEAR and left <= Automaton.default().closing_length(state)
+
+
+def _mask(
+    state: State | None, banned: frozenset[int], *, closing: bool, size: int
+) -> NDArray[np.bool_]:
+    """Return what may be drawn; the grammar comes first where nothing else is left."""
+    if state is None:
+        mask = np.ones(size, dtype=np.bool_)
+    else:
+        mask = Automaton.default().mask(state, closing=closing)
+    if banned and not closing:
+        free = mask.copy()
+        free[list(banned)] = False
+        mask = free if free.any() else mask
+    return mask

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from heuresis_models.generation.slots import Slot
 from heuresis_models.language.documents import Condition, Entry
 from heuresis_models.language.errors import DocumentError
 from heuresis_models.language.objects import Form, smiles_tokens
@@ -25,11 +26,13 @@ class Prompt(NamedTuple):
         head: how many of them only ask; the rest is given text and counts in the likelihood.
         plain: the same prompt with nothing asked (no conditions, no exemplars): what guidance
             compares with. None: the prompt asks nothing.
+        slots: gaps to fill, and the text between them; none: the model writes to the end.
     """
 
     ids: tuple[int, ...]
     head: int
     plain: tuple[int, ...] | None = None
+    slots: tuple[Slot, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from heuresis_models.generation.prompts import Prompt
+from heuresis_models.generation.slots import SlotWalk
 from heuresis_models.language.automaton import State
 
 
@@ -48,6 +49,7 @@ class Row:
     ids: list[int] = field(default_factory=list)
     likelihood: float = 0.0
     log_probability: float = 0.0
+    walk: SlotWalk | None = None
 
     def __post_init__(self) -> None:
         self._begin()
@@ -57,6 +59,7 @@ class Row:
         self.state = self.origin
         self.refused = False
         self.likelihood = self.log_probability = 0.0
+        self.walk = SlotWalk(self.prompt.slots) if self.prompt.slots else None
 
     def restart(self) -> None:
         """Start from the prompt again, with fresh random numbers."""
@@ -88,6 +91,8 @@ class Row:
         self.likelihood += own
         self.log_probability += math.log(chance) if chance else -math.inf
         self.finished = token in self.stops
+        if self.walk is not None:
+            self.walk.take(token)
 
     def start(self, *, plain: bool = False) -> Start:
         """Return what must be computed; ``plain``: as if nothing had been asked."""

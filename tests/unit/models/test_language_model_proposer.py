@@ -322,6 +322,22 @@ def test_conditions_and_exemplars_are_written_into_the_prompts(
         assert (item.operator == "sample") == (not item.parents)
 
 
+def test_scaffolds_are_kept(molecules: tuple[str, ...]) -> None:
+    prompt = Prompt(island=0, epoch=0, exemplars=_scored(("COc1ccc(CCN)cc1",)))
+    benzene = Chem.MolFromSmarts("c1ccccc1")
+    for settings in ({}, {"scaffold": "[*]c1ccccc1"}):
+        config = LanguageModel.Config.model_validate(
+            {"prior": "heuresis-zinc", "regrow_share": 0, "scaffold_share": 1, **settings}
+        )
+        proposals = _propose(LanguageModel(config, Molecules()), prompt, 6)
+        assert {item.operator for item in proposals} == {"scaffold"}
+        assert all(bool(item.parents) != bool(settings) for item in proposals)
+        kept = [Chem.MolFromSmiles(item.text).HasSubstructMatch(benzene) for item in proposals]
+        assert sum(kept) >= 5
+    with pytest.raises(DocumentError, match="0 points"):
+        _proposer(Path("heuresis-zinc"), scaffold_share=1, regrow_share=0, scaffold="c1ccccc1")
+
+
 def test_exemplars_can_be_asked_for_by_similarity(
     taught_prior: Path, molecules: tuple[str, ...]
 ) -> None:
@@ -363,6 +379,7 @@ def test_conditions_outside_of_what_was_seen_are_refused_or_clipped_and_told(
         {"sed": 1},
         {"regrow_share": 0.7, "exemplar_share": 0.7},
         {"guidance": 2.0},
+        {"scaffold": "[*]C"},
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, object]) -> None:
