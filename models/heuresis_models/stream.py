@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from heuresis.randomness import random_generator
 from heuresis_models.corpus import Source
 from heuresis_models.curriculum import Curriculum
 from heuresis_models.errors import RecipeError
 from heuresis_models.packing import Batch, ScoredTokens, batch_of, pack
+from heuresis_models.prefetch import Prefetcher
 
 _PROBE_DOCUMENTS = 200
 """Documents of each source whose mean length turns a share of tokens into a count."""
+_Arrays = tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int64]]
+"""Tokens, targets, documents of shape (batches, rows, positions); tokens of each batch."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class DocumentStream:
         rows: rows of a batch.
         seed: of the named random streams.
         pool_batches: batches of a pool, about.
+        pool_workers: processes that write coming pools (`prefetch`); 0: this one writes them.
 
     Raises:
         RecipeError: a source gives no document that fits into a row.
@@ -54,6 +61,7 @@ class DocumentStream:
         rows: int,
         seed: int,
         pool_batches: int = 16,
+        pool_workers: int = 0,
     ) -> None:
         self._sources = sources
         self._curriculum = curriculum
@@ -67,6 +75,7 @@ class DocumentStream:
             for source, mean in zip(sources, self._mean_lengths(), strict=True)
         ]
         """Entries of each source in one pool."""
+        self._prefetcher = Prefetcher(self._arrays, pool_workers) if pool_workers else None
 
     def _mean_lengths(self) -> list[float]:
         means = []
@@ -92,25 +101,58 @@ class DocumentStream:
             RecipeError: a pool does not fill a single batch.
         """
         at = start or Position()
-        while True:
-            rows = self.pool(at.pool)
-            full = len(rows) // self._rows
-            if full == 0:
-                raise RecipeError(
-                    f"a pool of documents fills {len(rows)} rows, fewer than one batch of"
-                    f" {self._rows}; lower optimization.batch_tokens or give more data"
+        for arrays in self._pools(at.pool):
+            tokens, targets, documents, counts = arrays
+            for number in range(at.batch, len(counts)):
+                yield (
+                    Position(at.pool, number + 1),
+                    Batch(
+                        torch.from_numpy(tokens[number]).long(),
+                        torch.from_numpy(targets[number]).long(),
+                        torch.from_numpy(documents[number]).long(),
+                        int(counts[number]),
+                    ),
                 )
-            for number in range(at.batch, full):
-                chosen = rows[number * self._rows : (number + 1) * self._rows]
-                yield Position(at.pool, number + 1), batch_of(chosen, self._row_length)
             at = Position(at.pool + 1, 0)
+
+    def _pools(self, first: int) -> Iterator[_Arrays]:
+        if self._prefetcher is not None:
+            yield from self._prefetcher.things(first)
+            return
+        for number in count(first):
+            yield self._arrays(number)
+
+    def _arrays(self, number: int) -> _Arrays:
+        """Return the batches of a pool as small numbers: that is cheap to send."""
+        rows = self.pool(number)
+        full = len(rows) // self._rows
+        if full == 0:
+            raise RecipeError(
+                f"a pool of documents fills {len(rows)} rows, fewer than one batch of"
+                f" {self._rows}; lower optimization.batch_tokens or give more data"
+            )
+        batches = [
+            batch_of(rows[first : first + self._rows], self._row_length)
+            for first in range(0, full * self._rows, self._rows)
+        ]
+        return (
+            np.stack([batch.token_BT.numpy() for batch in batches]).astype(np.int16),
+            np.stack([batch.target_BT.numpy() for batch in batches]).astype(np.int16),
+            np.stack([batch.document_BT.numpy() for batch in batches]).astype(np.int16),
+            np.array([batch.token_count for batch in batches]),
+        )
+
+    def close(self) -> None:
+        """End the processes that write pools, if there are any."""
+        if self._prefetcher is not None:
+            self._prefetcher.close()
 
     def pool(self, number: int) -> list[list[ScoredTokens]]:
         """Return the packed rows of one pool, in random order."""
         rng = random_generator(self._seed, "documents", number)
         documents = []
-        for index, (source, count) in enumerate(zip(self._sources, self.counts, strict=True)):
-            for place in range(number * count, (number + 1) * count):
+        for index, (source, amount) in enumerate(zip(self._sources, self.counts, strict=True)):
+            for place in range(number * amount, (number + 1) * amount):
                 epoch, offset = divmod(place, len(source.training))
                 entry = source.training[self._shuffled(index, epoch)[offset]]
                 written = self._curriculum.document(entry, rng)

@@ -165,7 +165,12 @@ class Trainer:
         if state is not None:
             self.state = state
         self.stream = DocumentStream(
-            sources, curriculum, row_length=plan.row_length, rows=rows, seed=recipe.seed
+            sources,
+            curriculum,
+            row_length=plan.row_length,
+            rows=rows,
+            seed=recipe.seed,
+            pool_workers=recipe.pool_workers,
         )
         self._monitor = Monitor(recipe, sources, curriculum) if self.team.leads else None
         self.model = self.team.shard(self._starting_model(checkpoint))
@@ -206,6 +211,12 @@ class Trainer:
         Raises:
             KeyboardInterrupt: stop was asked; the checkpoint is written.
         """
+        try:
+            return self._run()
+        finally:
+            self.stream.close()
+
+    def _run(self) -> Metrics:
         torch.set_num_threads(self.recipe.threads)
         model = torch.compile(self.model) if self.recipe.compile else self.model
         began = self._clock() - self.state.elapsed_s
