@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from heuresis.errors import did_you_mean
 from heuresis_models.errors import RecipeError
+from heuresis_models.presets import PRESETS, preset
 from heuresis_models.transformer import TransformerConfig
 
 SHIPPED_RECIPES = Path(__file__).parent / "recipes"
@@ -30,14 +31,43 @@ def _parts_of_one(section: _S, *names: str) -> _S:
 
 
 class ModelSection(_Section):
-    """Shape of the network; the vocabulary gives the rest."""
+    """Shape of the network, by name (``{preset: 3M}``) or by numbers.
 
+    The vocabulary gives the rest. Of a named shape, only ``max_tokens`` can be given as well.
+    """
+
+    preset: str | None = None
+    """A size of `presets.PRESETS`."""
     layers: int = Field(gt=0)
     width: int = Field(gt=0)
     heads: int = Field(gt=0)
+    key_value_heads: int | None = Field(default=None, gt=0)
+    """Heads of keys and values, each shared by a group of query heads; default: as many."""
     feed_forward: int = Field(gt=0)
     max_tokens: int = Field(default=256, gt=0)
     """Longest document, head included, that the model can ever read or write."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("preset") is None:
+            return given
+        name = str(given["preset"])
+        known = {one.casefold(): one for one in PRESETS}
+        shape = preset(known.get(name.casefold(), name))
+        full = {
+            "layers": shape.num_hidden_layers,
+            "width": shape.hidden_size,
+            "heads": shape.num_attention_heads,
+            "key_value_heads": shape.key_value_heads,
+            "feed_forward": shape.intermediate_size,
+        }
+        for key, value in full.items():
+            if given.get(key, value) != value:
+                raise ValueError(
+                    f"preset {name} has {key} {value}, the recipe says {given[key]}; leave one out"
+                )
+        return {"max_tokens": shape.max_position_embeddings, **given, **full}
 
     def config(self, vocabulary_size: int) -> TransformerConfig:
         """Return the network's own configuration."""
@@ -47,6 +77,7 @@ class ModelSection(_Section):
             intermediate_size=self.feed_forward,
             num_hidden_layers=self.layers,
             num_attention_heads=self.heads,
+            num_key_value_heads=self.key_value_heads,
             max_position_embeddings=self.max_tokens,
         )
 

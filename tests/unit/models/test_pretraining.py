@@ -274,6 +274,27 @@ def test_a_wrong_recipe_names_the_key(content: str, message: str, tmp_path: Path
         load_recipe(path)
 
 
+def test_a_shape_is_given_by_name_or_by_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    rest = f"{SOURCES}optimization: {{total_tokens: 5}}\n"
+    path.write_text(f"name: a\nmodel: {{preset: 3m}}\n{rest}")
+    named = load_recipe(path).model
+    path.write_text(
+        "name: a\nmodel: {layers: 6, width: 192, heads: 4, feed_forward: 512}\n" + rest
+    )
+    assert named.config(900) == load_recipe(path).model.config(900)
+    path.write_text(f"name: a\nmodel: {{preset: 3M, max_tokens: 512}}\n{rest}")
+    longer = load_recipe(path)
+    assert longer.model.max_tokens == 512
+    assert Recipe.model_validate(longer.model_dump(mode="json")) == longer
+    path.write_text(f"name: a\nmodel: {{preset: 3M, layers: 7}}\n{rest}")
+    with pytest.raises(RecipeError, match="preset 3M has layers 6, the recipe says 7"):
+        load_recipe(path)
+    path.write_text(f"name: a\nmodel: {{preset: 2M}}\n{rest}")
+    with pytest.raises(RecipeError, match=r"no size '2M'.*3M"):
+        load_recipe(path)
+
+
 def test_a_missing_recipe_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no recipe"):
         load_recipe(tmp_path / "none.yaml")
