@@ -10,7 +10,6 @@ their number, order or batch.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from heuresis_models.decoding_network import decoding_network
 from heuresis_models.generation.batches import Batch
 from heuresis_models.generation.prompts import Prompt, end_of
 from heuresis_models.generation.rows import Row
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _STRAGGLERS = 1 / 16
 """Share of a batch that is left to a later one: the last rows take as long as many."""
+_COPIED_PARAMETERS = 200_000_000
 _PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -117,7 +118,7 @@ def generate(
         )
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
-    _write(in_precision(model, settings.precision), rows, settings)
+    _write(writing_network(model, settings.precision), rows, settings)
     return [_sample(row) for row in rows]
 
 
@@ -167,11 +168,15 @@ def _sample(row: Row) -> Sample:
     )
 
 
-def in_precision(model: Transformer, precision: Precision | None) -> Transformer:
-    """Return the model, or a copy of it in another arithmetic."""
-    if precision is None or model.lm_head.weight.dtype is _PRECISIONS[precision]:
+def writing_network(model: Transformer, precision: Precision | None) -> Transformer:
+    """Return the network that writes: the model with joined matrices, in the wanted arithmetic.
+
+    It is a copy, so of very large models it is only made where the arithmetic differs.
+    """
+    dtype = model.lm_head.weight.dtype if precision is None else _PRECISIONS[precision]
+    if model.parameter_count > _COPIED_PARAMETERS and dtype is model.lm_head.weight.dtype:
         return model
-    return copy.deepcopy(model).to(_PRECISIONS[precision])
+    return decoding_network(model, dtype)
 
 
 def _unasked(prompt: Prompt) -> Prompt:

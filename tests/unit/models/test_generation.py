@@ -36,17 +36,15 @@ def draw_samples(
 @pytest.fixture
 def mortal_model(random_model: Transformer, vocabulary: Vocabulary) -> Transformer:
     """Writes mostly simple SMILES and ends in about one step of ten."""
-    with torch.no_grad():
-        random_model.lm_head.weight.mul_(0.05)
     bias = torch.full((random_model.config.vocab_size,), -4.0)
     for token in ["C", "c", "N", "n", "O", "o", "(", ")", "1", "2", "=", "F"]:
         bias[vocabulary[token]] = 1.0
     bias[vocabulary["</molecule>"]] = 1.0
-
-    def add_bias(_module: object, _inputs: object, logits: torch.Tensor) -> torch.Tensor:
-        return logits + bias
-
-    random_model.lm_head.register_forward_hook(add_bias)
+    head = torch.nn.Linear(random_model.config.hidden_size, len(bias))
+    with torch.no_grad():
+        head.weight.copy_(0.05 * random_model.lm_head.weight)
+        head.bias.copy_(bias)
+    random_model.lm_head = head
     return random_model
 
 
