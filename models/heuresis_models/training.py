@@ -191,7 +191,7 @@ class Trainer:
         if self.recipe.start_from is None:
             return Transformer(config, generator)
         start = load_model(model_folder(self.recipe.start_from)).model
-        if start.config != config:
+        if start.config.spelt_out != config.spelt_out:
             raise WeightsError(
                 f"{self.recipe.start_from} has the shape {start.config}, the recipe asks for"
                 f" {config}; make them equal"
