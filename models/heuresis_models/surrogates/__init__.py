@@ -15,6 +15,7 @@ from heuresis_models.surrogates.surrogate import (
     Prediction,
     Surrogate,
     ensemble,
+    fit_compared,
     fit_surrogate,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "Surrogate",
     "SurrogateError",
     "ensemble",
+    "fit_compared",
     "fit_surrogate",
     "load_surrogate",
     "save_surrogate",

@@ -10,7 +10,7 @@ Letters at the ends of names: N texts, B rows of a batch, W channels of an embed
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _CLIP_NORM = 1.0
 _WARM_UP = 0.1
+_PROBE_VIEWS = 2
+_HEAD_SHARE = 0.3
+"""The head, which starts at its optimum, learns this much more slowly than the network."""
 
 
 class FineTuned:
@@ -52,8 +55,8 @@ class FineTuned:
         self,
         encoder: Encoder,
         *,
-        epochs: int = 10,
-        learning_rate: float = 5e-4,
+        epochs: int = 6,
+        learning_rate: float = 1e-3,
         batch: int = 32,
         views: int = 4,
     ) -> None:
@@ -75,13 +78,13 @@ class FineTuned:
 
     def fit(self, texts: Sequence[str], values_N: NDArray[np.float64], rng: Generator) -> Fitted:
         """Probe, then fine-tune."""
-        probe = bayesian_ridge(self.encoder.embed(texts).astype(np.float64), values_N)
-        offset, scale = float(values_N.mean()), max(float(values_N.std()), 1e-12)
-        slope_W = probe["weight"] / probe["scale"] / scale
         network = self._network()
-        with torch.no_grad():
-            network.head.weight.copy_(torch.from_numpy(slope_W)[None])
-            network.head.bias.fill_(float(-slope_W @ probe["centre"]))
+        offset, scale = float(values_N.mean()), max(float(values_N.std()), 1e-12)
+        # The probe learns from single views, for those are what the network will be shown.
+        rows, owner = _views(self.encoder, texts, _PROBE_VIEWS)
+        pooled = _in_batches(lambda some: network.encoder.pool(some), rows)
+        probe = bayesian_ridge(pooled, values_N[owner])
+        network.set_probe(probe, offset, scale)
         target_N = torch.from_numpy((values_N - offset) / scale).float()
         self._train(network, texts, target_N, rng)
         return _FittedNetwork(network, self.views, offset, scale)
@@ -100,8 +103,12 @@ class FineTuned:
         self, network: _Network, texts: Sequence[str], target_N: Tensor, rng: Generator
     ) -> None:
         device = network.head.weight.device
+        shares = [1.0, _HEAD_SHARE]
         optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+            [{"params": list(part.parameters())} for part in (network.transformer, network.head)],
+            lr=self.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
         )
         per_epoch = -(-len(texts) // self.batch)
         total = self.epochs * per_epoch
@@ -112,8 +119,8 @@ class FineTuned:
             for start in range(0, len(order), self.batch):
                 chosen = order[start : start + self.batch]
                 share = min((step + 1) / (_WARM_UP * total), (total - step) / total)
-                for group in optimizer.param_groups:
-                    group["lr"] = self.learning_rate * min(share, 1.0)
+                for group, part in zip(optimizer.param_groups, shares, strict=True):
+                    group["lr"] = self.learning_rate * part * min(share, 1.0)
                 rows = [self._drawn(network.encoder, entries[index], rng) for index in chosen]
                 guess_B = network(rows)
                 loss = ((guess_B - target_N[chosen].to(device)) ** 2).mean()
@@ -145,17 +152,61 @@ class FineTuned:
 
 
 class _Network(nn.Module):
-    """The transformer, pooled, and a linear head."""
+    """The transformer, pooled, and a linear head on standardised channels."""
+
+    centre_W: Tensor
+    scale_W: Tensor
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.transformer = encoder.model
-        self.head = nn.Linear(encoder.width, 1, device=encoder.model.lm_head.weight.device)
+        device = encoder.model.lm_head.weight.device
+        self.head = nn.Linear(encoder.width, 1, device=device)
+        self.register_buffer("centre_W", torch.zeros(encoder.width, device=device))
+        self.register_buffer("scale_W", torch.ones(encoder.width, device=device))
+
+    @torch.no_grad()
+    def set_probe(self, probe: Tensors, offset: float, scale: float) -> None:
+        """Start from a linear probe of values with this offset and scale.
+
+        Channels are standardised once and for all: the residual stream of a trained model varies a
+        hundredfold between channels, and one step of a raw head would throw the probe away.
+        """
+        self.centre_W.copy_(torch.from_numpy(probe["centre"]))
+        self.scale_W.copy_(torch.from_numpy(probe["scale"]))
+        self.head.weight.copy_(torch.from_numpy(probe["weight"] / scale)[None])
+        self.head.bias.fill_((float(probe["offset"]) - offset) / scale)
 
     def forward(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        output_B: Tensor = self.head(self.encoder.pool(rows))[:, 0]
+        z_BW = (self.encoder.pool(rows) - self.centre_W) / self.scale_W
+        output_B: Tensor = self.head(z_BW)[:, 0]
         return output_B
+
+
+def _views(
+    encoder: Encoder, texts: Sequence[str], randomizations: int
+) -> tuple[list[list[int]], NDArray[np.int64]]:
+    """Return the rows in which the texts are read, and the number of the text of each."""
+    views = [encoder.views(text, randomizations) for text in texts]
+    owner = np.repeat(np.arange(len(texts)), [len(rows) for rows in views])
+    return [row for rows in views for row in rows], owner
+
+
+def _in_batches(
+    compute: Callable[[list[list[int]]], Tensor], rows: list[list[int]]
+) -> NDArray[np.float64]:
+    """Compute without gradients, rows of like length together; results in the order of the rows."""
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
+    with torch.no_grad():
+        found = [
+            compute([rows[row] for row in batch]).double().cpu().numpy()
+            for batch in batches(order, [len(row) for row in rows])
+        ]
+    back = np.empty(len(rows), np.int64)
+    back[order] = np.arange(len(rows))
+    joined: NDArray[np.float64] = np.concatenate(found)[back]
+    return joined
 
 
 class _FittedNetwork:
@@ -166,17 +217,8 @@ class _FittedNetwork:
         self._scale = scale
 
     def predict(self, texts: Sequence[str]) -> Estimate:
-        rows: list[list[int]] = []
-        owner: list[int] = []
-        for index, text in enumerate(texts):
-            views = self._network.encoder.views(text, self._views)
-            rows += views
-            owner += [index] * len(views)
-        guess = np.empty(len(rows))
-        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-        with torch.no_grad():
-            for batch in batches(order, [len(row) for row in rows]):
-                guess[batch] = self._network([rows[row] for row in batch]).double().cpu().numpy()
+        rows, owner = _views(self._network.encoder, texts, self._views)
+        guess = _in_batches(self._network, rows)
         mean_N = np.bincount(owner, guess, len(texts)) / np.bincount(owner, minlength=len(texts))
         return Estimate(self._offset + self._scale * mean_N, None)
 

@@ -123,31 +123,78 @@ def fit_surrogate(
         DocumentError, UnknownTokenError, OverlongError: the language model cannot read a text.
     """
     chosen = tuple(methods) if isinstance(methods, Sequence) else (methods,)
-    value_C = _checked(chosen, texts, values, calibration, folds)
-    group_C = _groups(texts, rng, calibration, folds)
-    estimates: list[list[Estimate]] = []
-    fitted: list[list[Fitted]] = []
-    left_out: list[NDArray[np.int64]] = []
-    for fold in range(folds if calibration == "cross" else 1):
-        out, inside = np.flatnonzero(group_C == fold), np.flatnonzero(group_C != fold)
-        members = [
-            method.fit([texts[int(i)] for i in inside], value_C[inside], child)
-            for method, child in zip(chosen, rng.spawn(len(chosen)), strict=True)
-        ]
-        unseen = [texts[int(i)] for i in out]
-        estimates.append([member.predict(unseen) for member in members])
-        fitted.append(members)
-        left_out.append(out)
-    scored = np.concatenate(left_out)
-    guess_MC = np.stack(
-        [np.concatenate([fold[index].mean_N for fold in estimates]) for index in range(len(chosen))]
-    )
-    weight_M = _weights(guess_MC, value_C[scored])
-    pairs = [_combined(fold, weight_M) for fold in estimates]
-    mean_C = np.concatenate([mean for mean, _ in pairs])
-    difficulty_C = np.concatenate([difficulty for _, difficulty in pairs])
-    score_C = np.abs(value_C[scored] - mean_C) / difficulty_C
-    return Surrogate(chosen, fitted, weight_M, score_C, group_C[scored])
+    return _Folds(chosen, texts, values, rng, calibration, folds).surrogate(range(len(chosen)))
+
+
+def fit_compared(
+    methods: Sequence[Method],
+    texts: Sequence[str],
+    values: Sequence[float] | NDArray[np.float64],
+    rng: Generator,
+    *,
+    calibration: Calibration = "cross",
+    folds: int = DEFAULT_FOLDS,
+) -> tuple[Surrogate, list[Surrogate]]:
+    """Return the ensemble of `fit_surrogate` and each of its methods alone, fitted only once.
+
+    Args and errors: see `fit_surrogate`.
+    """
+    done = _Folds(tuple(methods), texts, values, rng, calibration, folds)
+    everything = range(len(methods))
+    return done.surrogate(everything), [done.surrogate([index]) for index in everything]
+
+
+class _Folds:
+    """Every method fitted without each fold, with what it then said of that fold."""
+
+    def __init__(
+        self,
+        methods: tuple[Method, ...],
+        texts: Sequence[str],
+        values: Sequence[float] | NDArray[np.float64],
+        rng: Generator,
+        calibration: Calibration,
+        folds: int,
+    ) -> None:
+        value_C = _checked(methods, texts, values, calibration, folds)
+        group_C = _groups(texts, rng, calibration, folds)
+        self.methods = methods
+        self.estimates: list[list[Estimate]] = []
+        self.fitted: list[list[Fitted]] = []
+        left_out: list[NDArray[np.int64]] = []
+        for fold in range(folds if calibration == "cross" else 1):
+            out, inside = np.flatnonzero(group_C == fold), np.flatnonzero(group_C != fold)
+            members = [
+                method.fit([texts[int(i)] for i in inside], value_C[inside], child)
+                for method, child in zip(methods, rng.spawn(len(methods)), strict=True)
+            ]
+            unseen = [texts[int(i)] for i in out]
+            self.estimates.append([member.predict(unseen) for member in members])
+            self.fitted.append(members)
+            left_out.append(out)
+        scored = np.concatenate(left_out)
+        self.value_C, self.fold_C = value_C[scored], group_C[scored]
+
+    def surrogate(self, chosen: Sequence[int]) -> Surrogate:
+        """Weigh the chosen methods on what they had not seen, and calibrate on the same misses."""
+        estimates = [[fold[index] for index in chosen] for fold in self.estimates]
+        guess_MC = np.stack(
+            [
+                np.concatenate([fold[place].mean_N for fold in estimates])
+                for place in range(len(chosen))
+            ]
+        )
+        weight_M = _weights(guess_MC, self.value_C)
+        pairs = [_combined(fold, weight_M) for fold in estimates]
+        mean_C = np.concatenate([mean for mean, _ in pairs])
+        difficulty_C = np.concatenate([difficulty for _, difficulty in pairs])
+        return Surrogate(
+            [self.methods[index] for index in chosen],
+            [[fold[index] for index in chosen] for fold in self.fitted],
+            weight_M,
+            np.abs(self.value_C - mean_C) / difficulty_C,
+            self.fold_C,
+        )
 
 
 def ensemble(encoder: Encoder | None) -> tuple[Method, ...]:
