@@ -1,1 +1,6 @@
-"""Evaluation: the field's metrics for molecules, crystals, reactions and language; one table."""
+"""Evaluation: the field's metrics as pure functions, and one table of them.
+
+Reading order: `molecules` and `distribution`, `crystals` and `composition`, `reactions`, `heldout`
+(the metrics); `references` (what to compare with); `molecule_rows`, `measuring` (running a model);
+`table` and `command` (showing it). Importing this package loads nothing heavy.
+"""
