@@ -99,12 +99,6 @@ class TransformerConfig(BaseModel):
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
     @property
-    def spelt_out(self) -> Self:
-        """The same shape with nothing left to a default: equal exactly when shapes are equal."""
-        heads = {"num_key_value_heads": self.key_value_heads, "head_dim": self.head_size}
-        return self.model_copy(update=heads)
-
-    @property
     def key_value_heads(self) -> int:
         """Heads of keys and values."""
         return self.num_key_value_heads or self.num_attention_heads

@@ -171,6 +171,7 @@ class Trainer:
             rows=rows,
             seed=recipe.seed,
             pool_workers=recipe.pool_workers,
+            team=self.team,
         )
         self._monitor = Monitor(recipe, sources, curriculum) if self.team.leads else None
         self.model = self.team.shard(self._starting_model(checkpoint))
@@ -191,7 +192,7 @@ class Trainer:
         if self.recipe.start_from is None:
             return Transformer(config, generator)
         start = load_model(model_folder(self.recipe.start_from)).model
-        if start.config.spelt_out != config.spelt_out:
+        if start.config != config:
             raise WeightsError(
                 f"{self.recipe.start_from} has the shape {start.config}, the recipe asks for"
                 f" {config}; make them equal"

@@ -312,13 +312,3 @@ def test_names_are_those_of_the_llama_layout() -> None:
         *(f"mlp.{part}_proj.weight" for part in ("gate", "up", "down")),
     }
 
-
-def test_shapes_are_equal_however_they_are_spelt() -> None:
-    short = TransformerConfig(
-        vocab_size=9, hidden_size=32, intermediate_size=8, num_hidden_layers=1,
-        num_attention_heads=2,
-    )  # fmt: skip
-    long = short.model_copy(update={"num_key_value_heads": 2, "head_dim": 16})
-    assert short != long
-    assert short.spelt_out == long.spelt_out
-    assert short.spelt_out != short.model_copy(update={"num_key_value_heads": 1}).spelt_out
