@@ -48,19 +48,17 @@ class Prefetcher:
         )
         self._pool.submit(_hello).result()  # starts all of them now
 
-    def things(self, first: int) -> Iterator[Any]:
-        """Yield thing ``first``, ``first`` + 1, … for ever.
+    def things(self, numbers: Iterator[int]) -> Iterator[Any]:
+        """Yield the things of endless numbers, in their order.
 
         Raises:
             TrainingError: a process died.
         """
         waiting: deque[Future[Any]] = deque()
-        number = first
         while True:
             try:
                 while len(waiting) < AHEAD * self._workers:
-                    waiting.append(self._pool.submit(_call, number))
-                    number += 1
+                    waiting.append(self._pool.submit(_call, next(numbers)))
                 yield waiting.popleft().result()
             except BrokenProcessPool as error:
                 raise TrainingError(

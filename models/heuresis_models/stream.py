@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +17,21 @@ from heuresis_models.curriculum import Curriculum
 from heuresis_models.errors import RecipeError
 from heuresis_models.packing import Batch, ScoredTokens, batch_of, pack
 from heuresis_models.prefetch import Prefetcher
+from heuresis_models.team import Team
 
 _PROBE_DOCUMENTS = 200
 """Documents of each source whose mean length turns a share of tokens into a count."""
-_Arrays = tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int64]]
-"""Tokens, targets, documents of shape (batches, rows, positions); tokens of each batch."""
+
+
+class _Arrays(NamedTuple):
+    """The batches of one pool."""
+
+    tokens: NDArray[np.int16]
+    """(batches, rows, positions), as the next two."""
+    targets: NDArray[np.int16]
+    documents: NDArray[np.int16]
+    counts: NDArray[np.int64]
+    """Tokens of each batch."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class DocumentStream:
         seed: of the named random streams.
         pool_batches: batches of a pool, about.
         pool_workers: processes that write coming pools (`prefetch`); 0: this one writes them.
+        team: workers that take turns in writing pools; all must read in step.
 
     Raises:
         RecipeError: a source gives no document that fits into a row.
@@ -62,12 +74,14 @@ class DocumentStream:
         seed: int,
         pool_batches: int = 16,
         pool_workers: int = 0,
+        team: Team | None = None,
     ) -> None:
         self._sources = sources
         self._curriculum = curriculum
         self._row_length = row_length
         self._rows = rows
         self._seed = seed
+        self._team = team if team is not None and team.size > 1 else None
         self._orders: dict[tuple[int, int], np.ndarray] = {}
         total = sum(source.share for source in sources)
         self.counts = [
@@ -116,11 +130,19 @@ class DocumentStream:
             at = Position(at.pool + 1, 0)
 
     def _pools(self, first: int) -> Iterator[_Arrays]:
-        if self._prefetcher is not None:
-            yield from self._prefetcher.things(first)
-            return
-        for number in count(first):
-            yield self._arrays(number)
+        """Yield pools from a number on; the workers of a team write one each, then share them."""
+        size = self._team.size if self._team is not None else 1
+        rank = self._team.rank if self._team is not None else 0
+        mine = count(first + rank, size)
+        written = (
+            map(self._arrays, mine) if self._prefetcher is None else self._prefetcher.things(mine)
+        )
+        for arrays in written:
+            if self._team is None:
+                yield arrays
+                continue
+            for owner in range(size):
+                yield _Arrays(*self._team.hand_round(arrays, owner))
 
     def _arrays(self, number: int) -> _Arrays:
         """Return the batches of a pool as small numbers: that is cheap to send."""
@@ -135,11 +157,11 @@ class DocumentStream:
             batch_of(rows[first : first + self._rows], self._row_length)
             for first in range(0, full * self._rows, self._rows)
         ]
-        return (
+        return _Arrays(
             np.stack([batch.token_BT.numpy() for batch in batches]).astype(np.int16),
             np.stack([batch.target_BT.numpy() for batch in batches]).astype(np.int16),
             np.stack([batch.document_BT.numpy() for batch in batches]).astype(np.int16),
-            np.array([batch.token_count for batch in batches]),
+            np.array([batch.token_count for batch in batches], dtype=np.int64),
         )
 
     def close(self) -> None:

@@ -19,7 +19,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 from heuresis_models.errors import RecipeError
@@ -108,6 +110,25 @@ class Team:
         said = torch.tensor(numbers, dtype=torch.float64)
         distributed.broadcast(said, 0, group=self._control)
         return [float(number) for number in said]
+
+    def hand_round(self, arrays: Sequence[NDArray[Any]], owner: int) -> list[NDArray[Any]]:
+        """Return the arrays of one worker, on all; every one's have as many axes and equal types.
+
+        Not for texts or objects: nothing that a worker sends is ever executed.
+        """
+        received = []
+        for array in arrays:
+            shape = torch.tensor(array.shape)
+            distributed.broadcast(shape, owner, group=self._control)
+            # As bytes: gloo does not know numbers of 16 bits.
+            content = torch.from_numpy(
+                np.ascontiguousarray(array)
+                if owner == self.rank
+                else np.empty(tuple(shape.tolist()), array.dtype)
+            )
+            distributed.broadcast(content.view(torch.uint8), owner, group=self._control)
+            received.append(content.numpy())
+        return received
 
     def whole(self, model: Transformer) -> Transformer | None:
         """Gather a model; the lead gets a plain copy on its device, the others None."""

@@ -33,6 +33,7 @@ from heuresis_models.checkpoint import (
 from heuresis_models.corpus import Source
 from heuresis_models.curriculum import Curriculum, population_of
 from heuresis_models.errors import WeightsError
+from heuresis_models.generation.settings import torch_generator
 from heuresis_models.language.objects import Molecule
 from heuresis_models.language.vocabulary import Vocabulary
 from heuresis_models.monitoring import (
@@ -53,7 +54,6 @@ from heuresis_models.optimizer import (
 )
 from heuresis_models.packing import Batch
 from heuresis_models.recipe import Recipe
-from heuresis_models.sampling import torch_generator
 from heuresis_models.stream import DocumentStream, Position
 from heuresis_models.team import Team
 from heuresis_models.transformer import Transformer

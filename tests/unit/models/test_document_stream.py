@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import pytest
@@ -166,7 +166,7 @@ def _square(number: int) -> int:
 
 def test_what_goes_wrong_in_another_process_is_told() -> None:
     helped = Prefetcher(_square, 1)
-    things = helped.things(3)
+    things = helped.things(count(3))
     assert [next(things) for _ in range(3)] == [9, 16, 25]
     with pytest.raises(DataError, match="six"):
         next(things)
@@ -176,7 +176,7 @@ def test_what_goes_wrong_in_another_process_is_told() -> None:
 def test_the_death_of_a_helper_is_one_sentence() -> None:
     helped = Prefetcher(_die, 1)
     with pytest.raises(TrainingError, match="lower pool_workers"):
-        next(helped.things(0))
+        next(helped.things(count()))
     helped.close()
 
 
