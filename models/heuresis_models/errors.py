@@ -1,7 +1,6 @@
 """Errors of the model package; all are the user's to fix, so they show as one sentence.
 
-UserError
-├── TokenError      a text cannot be cut into tokens of the vocabulary
+UserError (more: `language.errors`)
 ├── WeightsError    a model folder is missing, damaged, or of another vocabulary
 ├── RecipeError     a training recipe is wrong
 ├── DataError       a training file is missing, damaged or holds what is not a molecule
@@ -11,25 +10,6 @@ UserError
 from __future__ import annotations
 
 from heuresis.errors import UserError
-
-
-class TokenError(UserError):
-    """A text cannot be cut into tokens.
-
-    Args:
-        text: the whole text.
-        position: 0-based index of the first character that no token covers.
-    """
-
-    def __init__(self, text: str, position: int) -> None:
-        self.text = text
-        self.position = position
-        piece = text[position : position + 12]
-        start = max(0, position - 20)
-        super().__init__(
-            f"no token for {piece!r} at position {position} (after {text[start:position]!r});"
-            " expected an atom, bond, branch, ring number or bracket atom of SMILES"
-        )
 
 
 class WeightsError(UserError):

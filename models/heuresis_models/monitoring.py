@@ -12,13 +12,12 @@ from torch.nn import functional
 from heuresis.randomness import random_generator
 from heuresis_models.corpus import Source
 from heuresis_models.curriculum import Curriculum
-from heuresis_models.language.augmentation import canonical_smiles
-from heuresis_models.language.errors import DocumentError
-from heuresis_models.language.objects import Form, Molecule
-from heuresis_models.language.vocabulary import Vocabulary
+from heuresis_models.generation.molecules import quality, sample_molecules
+from heuresis_models.generation.prompts import payload
+from heuresis_models.generation.settings import Sampling
+from heuresis_models.language.objects import Molecule
 from heuresis_models.packing import IGNORED, Batch, ScoredTokens, batch_of, pack
 from heuresis_models.recipe import Recipe
-from heuresis_models.sampling import sample
 from heuresis_models.transformer import Transformer
 
 _EVALUATION_ROWS = 16
@@ -134,25 +133,8 @@ class Monitor:
         """Draw molecules and return the shares of valid ones and, of these, unique ones."""
         if not self._molecules:
             return None, None
-        vocabulary = Vocabulary.default()
         rng = random_generator(self._recipe.seed, "evaluation", step)
-        ids = vocabulary.ids
-        head = [ids["<bos>"], ids["<molecule>"], ids[Form.CANONICAL.value]]
-        drawn = sample(
-            model,
-            [head] * self._recipe.evaluation_documents,
-            rng,
-            head_length=len(head),
-            end=ids["</molecule>"],
-            max_tokens=self._recipe.optimization.row_length,
-        )
-        texts = [vocabulary.decode(item.tokens[len(head) : -1]) for item in drawn]
-        valid = [text for text in map(_canonical_or_none, texts) if text is not None]
-        return len(valid) / len(texts), len(set(valid)) / max(1, len(valid))
-
-
-def _canonical_or_none(text: str) -> str | None:
-    try:
-        return canonical_smiles(text)
-    except DocumentError:
-        return None
+        settings = Sampling(masked=False, max_tokens=self._recipe.optimization.row_length)
+        drawn = sample_molecules(model, self._recipe.evaluation_documents, rng, settings)
+        found = quality([payload(item.tokens) if item.finished else "" for item in drawn])
+        return found.valid_share, found.unique_share

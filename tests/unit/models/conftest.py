@@ -3,13 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from training_toys import tiny_recipe as make_tiny_recipe
 
+from heuresis_models.generation.settings import torch_generator
 from heuresis_models.language.augmentation import canonical_smiles
 from heuresis_models.language.vocabulary import Vocabulary
 from heuresis_models.recipe import Recipe
-from heuresis_models.sampling import torch_generator
 from heuresis_models.transformer import Transformer
 
 MOLECULES = (

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from heuresis_models.embedding import Encoder
+from heuresis_models.generation.settings import torch_generator
 from heuresis_models.language.vocabulary import Vocabulary
-from heuresis_models.sampling import torch_generator
 from heuresis_models.transformer import Transformer, TransformerConfig
 
 HEADS = ("C", "CC", "CCC", "CC(C)", "OC", "NC", "FC", "ClC")
