@@ -110,10 +110,14 @@ class Table:
         rmse = f"{mean[0]:.3f}"
         if len(runs) > 1:
             rmse += f" ± {np.std([run[0] for run in runs], ddof=1):.3f}"
-        inside, width = ("—", "—") if np.isnan(mean[1]) else (f"{mean[1]:.1%}", f"{mean[2]:.2f}")
+        shapes = ("{:.1%}", "{:.2f}", "{:.1f}", "{:.1f}")
+        inside, width, fit_s, predict_ms = (
+            "—" if np.isnan(value) else shape.format(value)
+            for shape, value in zip(shapes, mean[1:], strict=True)
+        )
         print(
             f"| {name} | {split} | {method}{note} | {len(runs)} | {rmse} | {inside} | {width} |"
-            f" {mean[3]:.1f} | {mean[4]:.1f} |",
+            f" {fit_s} | {predict_ms} |",
             flush=True,
         )
 

@@ -14,6 +14,7 @@ from heuresis_models.surrogates.storage import load_surrogate, save_surrogate
 from heuresis_models.surrogates.surrogate import (
     Prediction,
     Surrogate,
+    Unseen,
     ensemble,
     fit_compared,
     fit_surrogate,
@@ -29,6 +30,7 @@ __all__ = [
     "Prediction",
     "Surrogate",
     "SurrogateError",
+    "Unseen",
     "ensemble",
     "fit_compared",
     "fit_surrogate",

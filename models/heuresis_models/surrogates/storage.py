@@ -21,7 +21,7 @@ from heuresis_models.surrogates.errors import SurrogateError
 from heuresis_models.surrogates.finetuned import FineTuned
 from heuresis_models.surrogates.gaussian_process import GaussianProcess
 from heuresis_models.surrogates.methods import LinearProbe, MeanValue, Method
-from heuresis_models.surrogates.surrogate import Surrogate
+from heuresis_models.surrogates.surrogate import Surrogate, Unseen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,8 +64,7 @@ def save_surrogate(folder: Path, surrogate: Surrogate) -> None:
     }
     arrays: dict[str, NDArray[Any]] = {
         "weight": surrogate.weight_M,
-        "score": surrogate.score_C,
-        "fold": surrogate.fold_C,
+        **{f"unseen.{name}": values for name, values in surrogate.unseen._asdict().items()},
     }
     for fold, members in enumerate(surrogate.fitted):
         for index, member in enumerate(members):
@@ -118,7 +117,8 @@ def load_surrogate(folder: Path, encoder: Encoder | None = None) -> Surrogate:
             ]
             for fold in range(folds)
         ]
-        return Surrogate(built, fitted, tensors["weight"], tensors["score"], tensors["fold"])
+        unseen = Unseen(**{name: tensors[f"unseen.{name}"] for name in Unseen._fields})
+        return Surrogate(built, fitted, tensors["weight"], unseen)
     except (KeyError, RuntimeError, ValueError, IndexError) as error:
         raise SurrogateError(
             f"{folder / TENSORS_FILE} does not fit {DESCRIPTION_FILE}: {error!r}; fit it again"

@@ -45,6 +45,37 @@ class Prediction(NamedTuple):
     """Share of true values that the interval should take in."""
 
 
+class Unseen(NamedTuple):
+    """What was said of training points by models that had not seen them."""
+
+    fold_C: NDArray[np.int64]
+    """The fold whose models these were."""
+    value_C: NDArray[np.float64]
+    mean_C: NDArray[np.float64]
+    difficulty_C: NDArray[np.float64]
+
+    @property
+    def score_C(self) -> NDArray[np.float64]:
+        """Misses in units of the difficulty that was predicted."""
+        score_C: NDArray[np.float64] = np.abs(self.value_C - self.mean_C) / self.difficulty_C
+        return score_C
+
+    @property
+    def rmse(self) -> float:
+        """Root mean square error: what to expect of new points like these."""
+        return float(np.sqrt(((self.value_C - self.mean_C) ** 2).mean()))
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's correlation of prediction and value; 0 when one of them is constant."""
+        from scipy.stats import rankdata
+
+        ranks = [rankdata(self.value_C), rankdata(self.mean_C)]
+        if min(rank.std() for rank in ranks) == 0.0:
+            return 0.0
+        return float(np.corrcoef(ranks)[0, 1])
+
+
 class Surrogate:
     """Fitted methods with their weights and calibration; made by `fit_surrogate`.
 
@@ -52,8 +83,7 @@ class Surrogate:
         methods: the M methods.
         fitted: the K models of each fold, M each.
         weight_M: how much each method counts; not negative, sum 1.
-        score_C: misses on unseen points, in units of the difficulty predicted for them.
-        fold_C: the fold whose models had not seen each of these points.
+        unseen: what the intervals are calibrated on; also says how far to trust the surrogate.
     """
 
     def __init__(
@@ -61,14 +91,12 @@ class Surrogate:
         methods: Sequence[Method],
         fitted: Sequence[Sequence[Fitted]],
         weight_M: NDArray[np.float64],
-        score_C: NDArray[np.float64],
-        fold_C: NDArray[np.int64],
+        unseen: Unseen,
     ) -> None:
         self.methods = tuple(methods)
         self.fitted = tuple(tuple(members) for members in fitted)
         self.weight_M = weight_M
-        self.score_C = score_C
-        self.fold_C = fold_C
+        self.unseen = unseen
 
     def predict(self, texts: Sequence[str], *, coverage: float = DEFAULT_COVERAGE) -> Prediction:
         """Predict the property of texts.
@@ -89,10 +117,9 @@ class Surrogate:
         mean_KN = np.stack([mean for mean, _ in pairs])
         difficulty_KN = np.stack([difficulty for _, difficulty in pairs])
         lower_N, upper_N = conformal_interval(
-            mean_KN, difficulty_KN, self.score_C, self.fold_C, coverage
+            mean_KN, difficulty_KN, self.unseen.score_C, self.unseen.fold_C, coverage
         )
-        scale = np.sqrt((self.score_C**2).mean())
-        spread_N = (difficulty_KN**2).mean(0) * scale**2 + mean_KN.var(0)
+        spread_N = (difficulty_KN**2).mean(0) * (self.unseen.score_C**2).mean() + mean_KN.var(0)
         return Prediction(mean_KN.mean(0), np.sqrt(spread_N), lower_N, upper_N, coverage)
 
 
@@ -192,8 +219,7 @@ class _Folds:
             [self.methods[index] for index in chosen],
             [[fold[index] for index in chosen] for fold in self.fitted],
             weight_M,
-            np.abs(self.value_C - mean_C) / difficulty_C,
-            self.fold_C,
+            Unseen(self.fold_C, self.value_C, mean_C, difficulty_C),
         )
 
 

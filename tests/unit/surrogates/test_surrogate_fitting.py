@@ -68,17 +68,25 @@ def test_methods_alone_come_with_the_ensemble(
     methods = (MeanValue(), GaussianProcess(None))
     both, alone = fit_compared(methods, smiles, sizes, np.random.default_rng(0))
     assert [len(one.methods) for one in (both, *alone)] == [2, 1, 1]
-    assert len(both.score_C) == len(alone[0].score_C) == 60
-    # Unit difficulty: the scores of the mean are the plain misses of the means of the other folds.
-    mean = np.concatenate(
-        [
-            np.full((both.fold_C == fold).sum(), alone[0].fitted[fold][0].predict(["C"]).mean_N[0])
-            for fold in range(5)
-        ]
-    )
     again = fit_surrogate(MeanValue(), smiles, sizes, np.random.default_rng(0))
-    np.testing.assert_allclose(alone[0].score_C, again.score_C)
-    assert mean.std() > 0
+    for first, second in zip(alone[0].unseen, again.unseen, strict=True):
+        assert np.array_equal(first, second)
+    assert np.array_equal(both.unseen.value_C, again.unseen.value_C)
+    assert sorted(both.unseen.value_C) == sorted(sizes)
+
+
+def test_unseen_points_say_how_far_to_trust(
+    smiles: tuple[str, ...], sizes: NDArray[np.float64]
+) -> None:
+    rng = np.random.default_rng(0)
+    good = fit_surrogate(GaussianProcess(None), smiles, sizes, rng).unseen
+    noise = fit_surrogate(GaussianProcess(None), smiles, rng.permutation(sizes), rng).unseen
+    mean = fit_surrogate(MeanValue(), smiles, sizes, rng).unseen
+    assert good.rmse < 0.2 * mean.rmse
+    assert good.rank_correlation > 0.95
+    assert abs(noise.rank_correlation) < 0.4
+    # A left-out fold of high values lowers the mean of the others, and the other way round.
+    assert mean.rank_correlation <= 0.0
 
 
 def test_the_same_generator_gives_the_same_surrogate(
@@ -153,7 +161,7 @@ def test_a_saved_fine_tuned_network_predicts_the_same(
     method = FineTuned(encoder, epochs=1)
     surrogate = fit_surrogate(method, smiles, sizes, np.random.default_rng(0), calibration="split")
     assert len(surrogate.fitted) == 1
-    assert len(surrogate.score_C) == 12
+    assert len(surrogate.unseen.value_C) == 12
     save_surrogate(tmp_path, surrogate)
     again = load_surrogate(tmp_path, encoder)
     assert np.array_equal(surrogate.predict(NEW).mean_N, again.predict(NEW).mean_N)
