@@ -7,6 +7,8 @@ import pytest
 
 pytest.register_assert_rewrite("heuresis.testing.proposer_contract")
 
+from foreign_models import save_foreign_model
+
 from heuresis import registry
 from heuresis.errors import UserError
 from heuresis.spaces.molecule import MoleculeSpace
@@ -17,7 +19,11 @@ EXEMPLARS = ("CC(=O)Oc1ccccc1C(=O)O", "CN1CCC(Oc2ccc3[nH]ccc3c2)CC1", "N#Cc1ccc(
 
 
 def test_no_proposer_is_forgotten() -> None:
-    assert registry.names(registry.PROPOSERS) == ["graph-moves", "language-model"]
+    assert registry.names(registry.PROPOSERS) == [
+        "graph-moves",
+        "hosted-language-model",
+        "language-model",
+    ]
 
 
 class TestGraphMoves(ProposerContract):
@@ -35,6 +41,18 @@ class TestGraphMovesInANarrowSpace(ProposerContract):
             MoleculeSpace.Config(elements=("C", "N"), heavy_atoms=(5, 12), stereo="strip")
         )
         return ProposerCase(proposer, {}, space, ("CCNCCC", "C1CCNCC1", "Nc1ccccc1"))
+
+
+@pytest.mark.filterwarnings("ignore")
+class TestHostedLanguageModel(ProposerContract):
+    @pytest.fixture
+    def case(self, tmp_path_factory: pytest.TempPathFactory) -> ProposerCase:
+        folder = tmp_path_factory.mktemp("hosted")
+        save_foreign_model(folder)
+        proposer = registry.load(registry.PROPOSERS, "hosted-language-model")
+        config = {"folder": str(folder), "max_tokens": 12}
+        # Its weights are random: what it writes is text, but rarely a molecule.
+        return ProposerCase(proposer, config, SPACE, EXEMPLARS, valid_share=0.0)
 
 
 class TestLanguageModel(ProposerContract):
