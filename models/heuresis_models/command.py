@@ -27,12 +27,12 @@ from rich.progress import (
 )
 
 from heuresis.errors import UserError
-from heuresis_models.recipe import Recipe
 
 if TYPE_CHECKING:
     from heuresis_models.corpus import Source
     from heuresis_models.curriculum import Curriculum
     from heuresis_models.monitoring import Metrics
+    from heuresis_models.recipe import Recipe
     from heuresis_models.tracked import TrackedTraining
     from heuresis_models.worker import Job
 
@@ -81,14 +81,17 @@ def train(
     """Train a language model. Run the same command again to continue an interrupted training."""
     from heuresis_models.memory import keep_freed_memory
     from heuresis_models.recipe import recipe_file
-    from heuresis_models.training import CHECKPOINT_FOLDER, read_state
+    from heuresis_models.training import CHECKPOINT_FOLDER, check_device, read_state
     from heuresis_models.worker import Job
 
     keep_freed_memory()
     path = recipe_file(recipe)
     plan = _plan(path, max_minutes=max_minutes, start_from=start_from, device=device)
     folder = (output or Path(plan.name)).resolve()
-    read_state(folder / CHECKPOINT_FOLDER, plan)  # a wrong one is an error before all the work
+    # What is wrong is said before all the work.
+    read_state(folder / CHECKPOINT_FOLDER, plan)
+    if workers == 1 and address is None:
+        check_device(plan)
     job = Job(
         recipe=plan,
         data=(data or path.parent).resolve(),
@@ -144,7 +147,7 @@ def train(
 
 
 def _plan(path: Path, *, max_minutes: float | None, **changes: object) -> Recipe:
-    from heuresis_models.recipe import load_recipe
+    from heuresis_models.recipe import Recipe, load_recipe
 
     plan = load_recipe(path)
     given = {key: value for key, value in changes.items() if value is not None}
@@ -328,7 +331,7 @@ def main() -> None:
     try:
         typer.run(train)
     except UserError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise SystemExit(2) from error
 
 

@@ -61,7 +61,7 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is not None:
                     by_shape.setdefault(matrix.shape, []).append(matrix)
             for shape, matrices in by_shape.items():
-                # Only a whole matrix has singular values: of sharded ones every process gathers all.
+                # Only a whole matrix has singular values: each process gathers those it shares.
                 direction_NRC = orthogonalize(
                     torch.stack(
                         [whole_tensor(self._momentum(one, group["momentum"])) for one in matrices]
@@ -88,15 +88,23 @@ def is_block_matrix(name: str, weight: Tensor) -> bool:
 
 
 def pretraining_optimizers(
-    model: nn.Module, *, matrix_rate: float, other_rate: float
+    model: nn.Module, *, matrix_rate: float, other_groups: list[dict[str, Any]]
 ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    """Return Muon for the block matrices and AdamW for embedding, head and norms."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, weight in model.named_parameters():
-        (matrices if is_block_matrix(name, weight) else others).append(weight)
-    adam = torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-    return Muon(matrices, lr=matrix_rate), adam
+    """Return Muon for the block matrices and AdamW for everything else.
+
+    Args:
+        model: owner of the parameters.
+        matrix_rate: full rate of Muon.
+        other_groups: all other parameters in groups with ``base_rate`` (`width_scaling`).
+    """
+    matrices = [
+        weight for name, weight in model.named_parameters() if is_block_matrix(name, weight)
+    ]
+    muon = Muon(matrices, lr=matrix_rate)
+    for group in muon.param_groups:
+        group["base_rate"] = matrix_rate
+    adam = torch.optim.AdamW(other_groups, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+    return muon, adam
 
 
 def optimizer_tensors(
@@ -152,7 +160,7 @@ def restore_optimizers(
         owner[weights[name]][0].state[weights[name]] = state
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all groups."""
+def scale_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set the learning rate of each group to a multiple of its ``base_rate``."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = group["base_rate"] * factor

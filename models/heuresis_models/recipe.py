@@ -166,6 +166,9 @@ class OptimizationSection(_Section):
     """Muon, for the matrices of the blocks."""
     other_rate: float = Field(default=3e-3, gt=0)
     """AdamW, for embedding, head and norms."""
+    base_width: int = Field(default=192, gt=0)
+    """Width of the network that the two rates were found on; at another one each group of weights
+    gets its own multiple (`width_scaling`)."""
     clip_norm: float = Field(default=1.0, gt=0)
     warmup: float = Field(default=0.03, ge=0, lt=1)
     flat_until: float = Field(default=0.5, ge=0, le=1)

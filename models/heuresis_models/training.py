@@ -32,7 +32,7 @@ from heuresis_models.checkpoint import (
 )
 from heuresis_models.corpus import Source
 from heuresis_models.curriculum import Curriculum, population_of
-from heuresis_models.errors import WeightsError
+from heuresis_models.errors import RecipeError, WeightsError
 from heuresis_models.generation.settings import torch_generator
 from heuresis_models.language.objects import Molecule
 from heuresis_models.language.vocabulary import Vocabulary
@@ -50,13 +50,14 @@ from heuresis_models.optimizer import (
     optimizer_tensors,
     pretraining_optimizers,
     restore_optimizers,
-    set_rate,
+    scale_rates,
 )
 from heuresis_models.packing import Batch
 from heuresis_models.recipe import Recipe
 from heuresis_models.stream import DocumentStream, Position
 from heuresis_models.team import Team
 from heuresis_models.transformer import Transformer
+from heuresis_models.width_scaling import adam_groups, scaled_rates
 
 __all__ = ["Metrics", "Trainer", "TrainingState", "batch_loss", "make_curriculum", "mean_loss"]
 
@@ -80,6 +81,23 @@ class TrainingState(BaseModel):
     batch: int = 0
     """Place in the document stream (`stream.Position`)."""
     evaluations: int = 0
+
+
+def check_device(recipe: Recipe) -> None:
+    """Refuse a GPU that is not there.
+
+    Raises:
+        RecipeError: torch sees no such device.
+    """
+    device = torch.device(recipe.device)
+    if device.type != "cuda":
+        return
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (device.index or 0) >= found:
+        raise RecipeError(
+            f"device {recipe.device}: torch {torch.__version__} sees {found} GPU(s) here; use"
+            " --device cpu, or install a torch with CUDA on a machine with a GPU"
+        )
 
 
 def make_curriculum(
@@ -127,8 +145,8 @@ class Trainer:
 
     Raises:
         WeightsError: the checkpoint is damaged or belongs to another recipe.
-        RecipeError: a source gives no document that fits into a row, or a batch cannot be dealt
-            out to the workers.
+        RecipeError: there is no such device, a source gives no document that fits into a row, or a
+            batch cannot be dealt out to the workers.
     """
 
     def __init__(
@@ -142,6 +160,7 @@ class Trainer:
         report: Report = lambda _: None,
         stop_asked: Callable[[], bool] = lambda: False,
     ) -> None:
+        check_device(recipe)
         self.recipe = recipe
         self.vocabulary = Vocabulary.default()
         self.folder = folder
@@ -175,8 +194,15 @@ class Trainer:
         )
         self._monitor = Monitor(recipe, sources, curriculum) if self.team.leads else None
         self.model = self.team.shard(self._starting_model(checkpoint))
+        rates = scaled_rates(
+            recipe.model.width,
+            matrix_rate=plan.matrix_rate,
+            other_rate=plan.other_rate,
+            base_width=plan.base_width,
+            tied=self.model.config.tie_word_embeddings,
+        )
         self.optimizers = pretraining_optimizers(
-            self.model, matrix_rate=plan.matrix_rate, other_rate=plan.other_rate
+            self.model, matrix_rate=rates.matrices, other_groups=adam_groups(self.model, rates)
         )
         if self.resumed:
             stored = load_tensors(checkpoint / _OPTIMIZER_FILE)
@@ -271,10 +297,8 @@ class Trainer:
         # FSDP averages gradients over the team; the mean over the batch is their sum.
         (loss * self.team.size).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip_norm)
-        for optimizer, rate in zip(
-            self.optimizers, (plan.matrix_rate, plan.other_rate), strict=True
-        ):
-            set_rate(optimizer, rate * rate_factor)
+        for optimizer in self.optimizers:
+            scale_rates(optimizer, rate_factor)
             optimizer.step()
             optimizer.zero_grad()
         return self.team.total(loss.detach())

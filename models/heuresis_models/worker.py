@@ -19,7 +19,7 @@ from heuresis_models.curriculum import Curriculum
 from heuresis_models.memory import keep_freed_memory
 from heuresis_models.monitoring import Metrics
 from heuresis_models.recipe import Recipe
-from heuresis_models.training import Trainer, make_curriculum
+from heuresis_models.training import Trainer, check_device, make_curriculum
 
 FUNCTION = "heuresis_models.worker:train_member"
 STOPPED = "stopped"
@@ -56,9 +56,12 @@ def train_member(text: str, member: Membership) -> None:
     job = Job.model_validate_json(text)
     keep_freed_memory()
     torch.set_num_threads(job.recipe.threads)
-    on_gpu = job.recipe.device.startswith("cuda")
+    on_gpu = job.recipe.device != "cpu"
     if on_gpu:
-        torch.cuda.set_device(0)  # the only one that this process is shown
+        # The only one that this process is shown, whatever its number on the machine.
+        job = job.model_copy(update={"recipe": job.recipe.model_copy(update={"device": "cuda"})})
+        check_device(job.recipe)
+        torch.cuda.set_device(0)
     if member.interface is not None:
         os.environ["GLOO_SOCKET_IFNAME"] = member.interface
         os.environ["NCCL_SOCKET_IFNAME"] = member.interface

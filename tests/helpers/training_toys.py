@@ -63,7 +63,11 @@ def tiny_recipe(*, total_tokens: int = 6_000, seed: int = 3, **changes: object) 
         "sources": (SourceSection(name="molecules", files=("some.smi",)),),
         "documents": DocumentsSection(molecules=MoleculeDocuments(randomized=0.3)),
         "optimization": OptimizationSection(
-            total_tokens=total_tokens, batch_tokens=512, row_length=64
+            # The rates were found at this width.
+            total_tokens=total_tokens,
+            batch_tokens=512,
+            row_length=64,
+            base_width=32,
         ),
         "precision": "fp32",
         "evaluations": 0,

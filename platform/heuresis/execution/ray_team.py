@@ -177,9 +177,12 @@ def _weight(error: Exception) -> int:
 
 
 def _original(error: Exception) -> Exception:
-    """Return what was raised in the worker, out of Ray Train's wrapping."""
-    inner = getattr(error, "_base_exc", None) or error.__cause__
-    return inner if isinstance(inner, Exception) else error
+    """Return what was raised in the worker, or by Ray at its death, out of Ray Train's wrapping."""
+    for name in ("health_check_failure", "_base_exc", "__cause__"):
+        inner = getattr(error, name, None)
+        if isinstance(inner, Exception):
+            return inner
+    return error
 
 
 def _last_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from heuresis_models.network_shape import TransformerConfig
 from heuresis_models.optimizer import optimizer_tensors, pretraining_optimizers
 from heuresis_models.presets import PRESETS, Cost, cost, preset, table
 from heuresis_models.transformer import Transformer
+from heuresis_models.width_scaling import adam_groups, scaled_rates
 
 _SUFFIX = {"M": 1e6, "B": 1e9}
 
@@ -62,7 +63,10 @@ def trained() -> tuple[Transformer, Cost, dict[str, float]]:
         weights += sum(4 * w.numel() for w in model.parameters() if w.ndim == 1)
         measured[key] = (sum(kept.values()) - weights) / token_BT.numel()
     loss.backward()  # type: ignore[no-untyped-call]
-    optimizers = pretraining_optimizers(model, matrix_rate=0.01, other_rate=0.001)
+    rates = scaled_rates(config.hidden_size, matrix_rate=0.01, other_rate=0.001)
+    optimizers = pretraining_optimizers(
+        model, matrix_rate=rates.matrices, other_groups=adam_groups(model, rates)
+    )
     for optimizer in optimizers:
         optimizer.step()
     state = optimizer_tensors(model, optimizers).values()

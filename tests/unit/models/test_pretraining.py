@@ -54,7 +54,9 @@ def _assert_equal(first: Trainer, second: Trainer) -> None:
 def test_a_few_molecules_are_learned_by_heart(molecules: tuple[str, ...], tmp_path: Path) -> None:
     molecules = molecules[:6]
     recipe = tiny_recipe(
-        optimization=OptimizationSection(total_tokens=30_000, batch_tokens=128, row_length=64),
+        optimization=OptimizationSection(
+            total_tokens=30_000, batch_tokens=128, row_length=64, base_width=32
+        ),
         documents=DocumentsSection(molecules=MoleculeDocuments(randomized=0.0)),
         evaluation_documents=10,
     )
@@ -232,6 +234,23 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     assert factors[1:] == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.0])
 
 
+def test_rates_follow_the_width(tmp_path: Path) -> None:
+    trainer = trainer_of(_with(tiny_recipe(total_tokens=400), base_width=192), tmp_path)
+    trainer.run()
+    plan = trainer.recipe.optimization
+    rates = {
+        name: group["base_rate"]
+        for optimizer in trainer.optimizers
+        for group in optimizer.param_groups
+        for name, weight in trainer.model.named_parameters()
+        if any(weight is member for member in group["params"])
+    }
+    assert rates.keys() == dict(trainer.model.named_parameters()).keys()
+    assert rates["lm_head.weight"] == pytest.approx(plan.other_rate * 192 / 32)
+    assert rates["model.embed_tokens.weight"] == plan.other_rate
+    assert rates["model.layers.0.mlp.up_proj.weight"] == plan.matrix_rate
+
+
 @pytest.mark.parametrize("path", sorted(SHIPPED_RECIPE.parent.glob("*.yaml")), ids=str)
 def test_the_shipped_recipes_are_valid(path: Path) -> None:
     assert load_recipe(path).name == path.stem
@@ -279,9 +298,7 @@ def test_a_shape_is_given_by_name_or_by_numbers(tmp_path: Path) -> None:
     rest = f"{SOURCES}optimization: {{total_tokens: 5}}\n"
     path.write_text(f"name: a\nmodel: {{preset: 3m}}\n{rest}")
     named = load_recipe(path).model
-    path.write_text(
-        "name: a\nmodel: {layers: 6, width: 192, heads: 4, feed_forward: 512}\n" + rest
-    )
+    path.write_text("name: a\nmodel: {layers: 6, width: 192, heads: 4, feed_forward: 512}\n" + rest)
     assert named.config(900) == load_recipe(path).model.config(900)
     path.write_text(f"name: a\nmodel: {{preset: 3M, max_tokens: 512}}\n{rest}")
     longer = load_recipe(path)

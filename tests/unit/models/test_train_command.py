@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 import yaml
 from training_toys import many_molecules, tiny_recipe
@@ -86,6 +87,9 @@ def test_user_errors_are_sentences(folder: Path, tmp_path: Path) -> None:
         _run(recipe, "--data", tmp_path / "nowhere")
     with pytest.raises(RecipeError, match="did you mean 'heuresis-base'"):
         _run("heuresis-bse", "--data", folder)
+    if not torch.cuda.is_available():
+        with pytest.raises(RecipeError, match=r"sees 0 GPU\(s\) here; use --device cpu"):
+            _run(recipe, "--device", "cuda")
     (folder / "zinc250k.smi.gz").write_bytes(b"another release")
     with pytest.raises((DataError, SourceError), match="is not the expected file"):
         _run("heuresis-base", "--data", folder, "--output", folder / "base")
