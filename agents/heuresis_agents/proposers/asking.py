@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from heuresis.records import Candidate, ScoredCandidate
+from heuresis_models.curriculum import written_alike
 from heuresis_models.generation import Prompt, Scaffold, object_kind, prompt, ring_scaffold
 from heuresis_models.language import Form, Molecule, Quantile, Quantity, Vocabulary
 from heuresis_models.language.augmentation import randomized_smiles
 from heuresis_models.language.documents import Condition, Entry
 from heuresis_models.language.errors import DocumentError, UnknownTokenError
+from heuresis_models.language.objects import Thing
 from heuresis_models.language.parsing import read_text
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class Asker:
         """Show one or two exemplars, worst first, and ask for a better one; None: too long.
 
         Quantiles are ranks among the exemplars of the question: a scale that every campaign has.
+        Molecules are written from an atom whose surroundings all exemplars share (form
+        ``<aligned>``), if there is one: models copy and vary such texts best.
         """
         count = min(len(exemplars), 1 + int(rng.integers(MOST_EXEMPLARS)))
         weight = rank_weights(len(exemplars))
@@ -95,11 +99,12 @@ class Asker:
         else:
             asked.insert(0, Quantity("similarity", similarity))
         try:
+            things, form = self._things([candidate.text for candidate in shown], rng)
             entries = [
-                self._entry(candidate, conditions)
-                for candidate, conditions in zip(shown, said, strict=True)
+                Entry(thing, conditions=conditions)
+                for thing, conditions in zip(things, said, strict=True)
             ]
-            question = prompt(self._kind, conditions=asked, exemplars=entries)
+            question = prompt(self._kind, form=form, conditions=asked, exemplars=entries)
         except (DocumentError, UnknownTokenError):
             return None
         return self._fitting(Question("exemplars", tuple(c.id for c in shown), question))
@@ -123,12 +128,15 @@ class Asker:
         asked = scaffold.prompt(rng, conditions=self._conditions)
         return self._fitting(Question("scaffold", parents, asked))
 
-    def _entry(self, candidate: Candidate, conditions: tuple[Condition, ...]) -> Entry:
+    def _things(self, texts: Sequence[str], rng: Generator) -> tuple[list[Thing], Form]:
+        """Return the objects of canonical texts, and the form to go on in."""
         if self._kind == "molecule":
-            return Entry(Molecule(candidate.text), conditions=conditions)
+            alike = written_alike(texts, rng)
+            form = Form.CANONICAL if alike is None else Form.ALIGNED
+            return [Molecule(text, form) for text in alike or texts], form
         written = object_kind(self._kind)
-        read = read_text(f"<bos>{written.tag}{candidate.text}{written.end}<eos>")
-        return Entry(read.entry.thing, conditions=conditions)
+        read = [read_text(f"<bos>{written.tag}{text}{written.end}<eos>") for text in texts]
+        return [document.entry.thing for document in read], Form.CANONICAL
 
     def _fitting(self, question: Question) -> Question | None:
         return question if len(question.prompt.ids) < self._longest else None

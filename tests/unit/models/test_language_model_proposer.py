@@ -311,7 +311,10 @@ def test_conditions_and_exemplars_are_written_into_the_prompts(
     assert all(f"<bos>{asked}<molecule><canonical>" in text for text in texts["sample"])
     assert all(f"<bos>{asked}<molecule><randomized>" in text for text in texts["regrow"])
     for text in texts["exemplars"]:
-        assert text.endswith(f"<target><quantile:15>{asked}<molecule><canonical>")
+        form = text.rpartition("<molecule>")[2]
+        assert text.endswith(f"<target><quantile:15>{asked}<molecule>{form}")
+        assert form in ("<canonical>", "<aligned>")
+        assert text.count(form) == text.count("<molecule>")
         shown = [int(number) for number in re.findall(r"<quantile:(\d+)>", text)]
         assert shown == sorted(shown)
         assert set(shown) <= {2, 8, 13, 15}
