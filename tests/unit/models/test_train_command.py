@@ -16,9 +16,22 @@ from typer.testing import CliRunner
 
 from heuresis_models.checkpoint import load_model, tensors_hash
 from heuresis_models.command import train
+from heuresis_models.corpus import Source
 from heuresis_models.errors import DataError, RecipeError
+from heuresis_models.language.documents import Entry
 from heuresis_models.language.errors import SourceError
-from heuresis_models.recipe import Recipe
+from heuresis_models.language.objects import (
+    CodingDNA,
+    Molecule,
+    Peptide,
+    Protein,
+    Reaction,
+    Thing,
+)
+from heuresis_models.model_card import taught
+from heuresis_models.recipe import Recipe, load_recipe, recipe_file
+
+ROOT = Path(__file__).parents[3]
 
 
 def write_recipe(recipe: Recipe, path: Path) -> Path:
@@ -61,6 +74,41 @@ def test_data_file_to_model_folder_in_one_command(folder: Path) -> None:
     before = _hash(output)
     assert "continuing at step" in _run(folder / "tiny.yaml", "--output", output)
     assert _hash(output) == before
+
+
+def test_the_example_of_the_documentation_trains_a_model(tmp_path: Path) -> None:
+    text = (ROOT / "docs/model/training.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0]
+    document = yaml.safe_load(example)
+    assert document["name"] == "mine"
+    # The same recipe with less of everything.
+    document["optimization"] |= {"total_tokens": 2048, "batch_tokens": 1024}
+    document |= {"evaluations": 0, "evaluation_documents": 2}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document))
+    (tmp_path / "mine.smi").write_text("\n".join(many_molecules()[::4]) + "\n")
+    _run(tmp_path / "mine.yaml", "--output", tmp_path / "mine")
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    assert config["hidden_size"] == 64
+    assert config["heuresis"]["taught"] == [
+        "molecules", "conditions", "predictions", "exemplars", "quantiles",
+    ]  # fmt: skip
+
+
+def test_what_a_model_was_taught_follows_from_recipe_and_sources() -> None:
+    molecules = Source("molecules", 1.0, training=[Entry(Molecule("CCO"))])
+    plain = tiny_recipe()
+    assert taught(plain, [molecules]) == ["molecules"]
+    base = load_recipe(recipe_file("heuresis-base"))
+    things: tuple[Thing, ...] = (
+        Molecule("CCO"), Reaction("CC", "CCO"), Protein("MKV"), Peptide("KLA"), CodingDNA("ATG"),
+    )  # fmt: skip
+    sources = [Source(type(one).__name__, 1.0, training=[Entry(one)]) for one in things]
+    assert set(taught(base, sources)) == {
+        "molecules", "proteins", "peptides", "coding_dna", "retro", "forward", "conditions",
+        "predictions", "exemplars", "quantiles",
+    }  # fmt: skip
+    assert taught(plain, sources[1:2]) == ["retro", "forward"]
+    assert "conditions" not in taught(plain, sources[:2])
 
 
 def test_same_command_same_weights(folder: Path) -> None:
