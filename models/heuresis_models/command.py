@@ -303,7 +303,7 @@ class _View:
         self._progress.update(
             self._task,
             completed=metrics.progress,
-            description=f"loss {metrics.training_loss:.3f}  {rate / 1e3:.1f}k tokens/s",
+            description=f"loss {_shown(metrics.training_loss)}  {rate / 1e3:.1f}k tokens/s",
         )
         if metrics.heldout_loss is not None:
             losses = ", ".join(f"{name} {loss:.3f}" for name, loss in metrics.heldout_loss.items())
@@ -315,15 +315,19 @@ class _View:
             self._console.print(
                 f"{metrics.progress:6.1%}  {metrics.tokens / 1e6:6.2f} M tokens "
                 f" {metrics.elapsed_s / 60:5.1f} min  {rate / 1e3:.1f}k tokens/s  held out:"
-                f" {losses}{quality}",
+                f" {losses or 'nothing'}{quality}",
                 soft_wrap=True,
             )
         elif not self._console.is_terminal and metrics.elapsed_s - self._last_s > _LINE_EVERY_S:
             self._last_s = metrics.elapsed_s
             self._console.print(
-                f"{metrics.progress:6.1%}  step {metrics.steps:,}  loss {metrics.training_loss:.3f}"
-                f"  {rate / 1e3:.1f}k tokens/s"
+                f"{metrics.progress:6.1%}  step {metrics.steps:,}"
+                f"  loss {_shown(metrics.training_loss)}  {rate / 1e3:.1f}k tokens/s"
             )
+
+
+def _shown(loss: float | None) -> str:
+    return "–" if loss is None else f"{loss:.3f}"
 
 
 def main() -> None:

@@ -32,7 +32,9 @@ class Metrics(BaseModel):
     tokens: int
     elapsed_s: float
     progress: float
-    training_loss: float
+    training_loss: float | None = None
+    """Of the step; at the end, and after a training that was complete already, that of the held-out
+    things averaged by the sources' shares."""
     heldout_loss: dict[str, float] | None = None
     """Source → loss of its held-out things, each written alone; for reactions root-aligned."""
     valid_share: float | None = None
@@ -101,7 +103,7 @@ class Monitor:
     def measure(self, model: Transformer, so_far: Metrics) -> Metrics:
         """Add held-out losses and the quality of a fresh sample to the metrics of a step.
 
-        A training loss that is not known (NaN) becomes the held-out loss, averaged by the shares.
+        A training loss that is not known becomes the held-out loss, averaged by the shares.
         """
         row_length = self._recipe.optimization.row_length
         losses = {
@@ -110,9 +112,9 @@ class Monitor:
         }
         valid, unique = self._molecule_quality(model, so_far.steps)
         training_loss = so_far.training_loss
-        if training_loss != training_loss:
+        if training_loss is None and losses:
             weight = sum(self._shares[name] for name in losses)
-            training_loss = sum(losses[n] * self._shares[n] for n in losses) / (weight or 1.0)
+            training_loss = sum(losses[name] * self._shares[name] for name in losses) / weight
         return so_far.model_copy(
             update={
                 "training_loss": training_loss,

@@ -85,10 +85,11 @@ class TrackedTraining:
             return
         self._recorded_s = now_s
         values = {
-            "training/loss": metrics.training_loss,
             "training/tokens": float(metrics.tokens),
             "training/progress": metrics.progress,
         }
+        if metrics.training_loss is not None:
+            values["training/loss"] = metrics.training_loss
         if self._last is not None and metrics.elapsed_s > self._last[1]:
             tokens, seconds = metrics.tokens - self._last[0], metrics.elapsed_s - self._last[1]
             values["training/tokens_per_s"] = tokens / seconds

@@ -9,7 +9,6 @@ with another number of workers: the checkpoint is always that of the whole model
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -311,13 +310,13 @@ class Trainer:
 
         The lead measures; the others return what they know without.
         """
-        metrics = self._metrics(math.nan if training_loss is None else training_loss)
+        metrics = self._metrics(training_loss)
         model = self.team.whole(self.model)
         if model is None or self._monitor is None:
             return metrics
         return self._monitor.measure(model, metrics)
 
-    def _metrics(self, training_loss: float) -> Metrics:
+    def _metrics(self, training_loss: float | None) -> Metrics:
         return Metrics(
             steps=self.state.steps,
             tokens=self.state.tokens,

@@ -28,6 +28,7 @@ from heuresis_models.language.objects import (
     Reaction,
     Thing,
 )
+from heuresis_models.language.split import is_held_out
 from heuresis_models.model_card import taught
 from heuresis_models.recipe import Recipe, load_recipe, recipe_file
 
@@ -127,6 +128,14 @@ def test_a_model_can_be_trained_further(folder: Path) -> None:
         json.loads((folder / name / "metrics.jsonl").read_text()) for name in ("first", "more")
     )
     assert more["heldout_loss"]["molecules"] < first["heldout_loss"]["molecules"]
+
+
+def test_a_file_too_small_to_hold_anything_out_still_trains(folder: Path) -> None:
+    molecules = [m for m in many_molecules() if not is_held_out(f"molecule {m}")][:3]
+    (folder / "some.smi").write_text("\n".join(molecules))
+    told = _run(folder / "tiny.yaml", "--output", folder / "out")
+    assert "held out: nothing" in told
+    assert json.loads((folder / "out" / "metrics.jsonl").read_text())["heldout_loss"] == {}
 
 
 def test_user_errors_are_sentences(folder: Path, tmp_path: Path) -> None:
