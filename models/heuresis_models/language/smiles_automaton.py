@@ -25,6 +25,7 @@ from heuresis_models.language.smiles_state import (
     advance,
     close_branch,
     has_pairs,
+    must_go_on,
     ring_number,
     spelt,
 )
@@ -35,6 +36,7 @@ _DIGITS: Final = frozenset("0123456789")
 _COUNTS: Final = "23456789"
 _ALIPHATIC: Final = AtomKind(8)
 _PARTNER: Final = AtomKind(3, Ring.EITHER)
+_LONG_CHAIN: Final = 18
 _STEREO_BONDS: Final = ("/", "\\")
 
 
@@ -291,8 +293,11 @@ def closes(state: SmilesState, ring: RingBond, pairs_checked: bool) -> bool:
     if not state.aromatic >> here & 1 and state.left[here] < order:
         return False
     more = order - BOND_ORDERS[ring.bond]
-    if not state.aromatic >> there & 1 and state.left[there] < more:
-        return False
+    if more and not state.aromatic >> there & 1:
+        # A higher order than was stated at the opening must leave what the atom has promised.
+        promised = must_go_on(state) >> there & 1
+        if state.left[there] - more < promised:
+            return False
     after = ring_number(state, ring.number)
     obliged = is_obliged(after, after.start)
     if after.left[here] == 0:
@@ -322,7 +327,8 @@ def may_bond(state: SmilesState, atom: int, order: int, stated: str = "") -> boo
 def shortest_way_out(state: SmilesState) -> frozenset[str]:
     """Return tokens that lead to the end of the SMILES; empty, if it may end here."""
     tokens, ends = allowed(state)
-    if state.aromatic and state.bracket is None and not has_pairs(state):
+    wandering = _wanders(state)
+    if state.aromatic and state.bracket is None and (wandering or not has_pairs(state)):
         # Lost already: only rings and branches remain to be closed.
         tokens, ends = _allowed(state, check_pairs=False)
     if ends:
@@ -345,10 +351,21 @@ def shortest_way_out(state: SmilesState) -> frozenset[str]:
             return frozenset((min(opening),))
     owing = any(state.aromatic >> ring.atom & 1 for ring in state.rings)
     first, second = ("c", "C") if aromatic_left or owing else ("C", "c")
+    if wandering and state.atoms % 2:
+        # Between two open rings only an atom with more bonds helps: never the same one for ever.
+        first, second = second, first
     for wanted in (first, second, "=", "N", "n", *sorted(tokens.intersection(RING_NUMBERS))):
         if wanted in tokens:
             return frozenset((wanted,))
     return tokens
+
+
+def _wanders(state: SmilesState) -> bool:
+    """Whether the last atoms are a chain without a ring or branch: the way out finds no end."""
+    first = state.atoms - _LONG_CHAIN
+    if first < 0 or state.path >> first != (1 << _LONG_CHAIN) - 1 or state.covered >> first:
+        return False
+    return all(ring.atom < first for ring in state.rings)
 
 
 __all__ = [

@@ -247,6 +247,7 @@ def has_pairs(state: SmilesState) -> bool:
         settles = atom >= 0 and (lowest <= atom or state.kinds[atom] is not Ring.OWES_ALWAYS)
         if settles and state.left[atom]:
             live |= 1 << atom
+    spent = _spent(state)
     # Bonds on the path below an open ring number can still come to lie in a ring.
     usable = state.covered_edges | (state.path >> (lowest + 1) << (lowest + 1))
     # A carbon whose double bond leaves the ring must have three neighbours: with two, readers take
@@ -269,6 +270,8 @@ def has_pairs(state: SmilesState) -> bool:
         if kind is Ring.GIVES or (kind is Ring.OWES_IF_FREE and state.left[atom] == 0):
             # With three neighbours, an open ring number counted, nitrogen has no double bond.
             continue
+        if spent >> atom & 1:
+            continue
         here = 1 << len(place)
         place[atom] = len(place)
         free |= here
@@ -286,6 +289,43 @@ def has_pairs(state: SmilesState) -> bool:
             neighbours[place[first]] |= 1 << place[second]
             neighbours[place[second]] |= 1 << place[first]
     return can_pair(owing, free, tuple(neighbours))
+
+
+def must_go_on(state: SmilesState) -> int:
+    """Return the atoms that get one more neighbour: their branch has something open.
+
+    These are the current atom and those that a closing parenthesis goes back to.
+    """
+    found = 0
+    upper = state.atoms
+    begins = [state.start, *(level.start for level in reversed(state.levels))]
+    atoms = [state.current, *(level.current for level in reversed(state.levels))]
+    for atom, begin in zip(atoms, begins, strict=True):
+        within = (1 << upper) - (1 << begin)
+        opened = any(begin <= ring.atom < upper for ring in state.rings)
+        if atom >= 0 and (opened or state.aromatic & ~state.covered & state.path & within):
+            found |= 1 << atom
+        upper = begin
+    return found
+
+
+def _spent(state: SmilesState) -> int:
+    """Return nitrogens whose last bond is promised, so that they take part in no double bond."""
+    atoms = (state.current, *(level.current for level in state.levels))
+    if not any(
+        atom >= 0 and state.kinds[atom] is Ring.OWES_IF_FREE and state.left[atom] == 1
+        for atom in atoms
+    ):
+        return 0
+    promised = must_go_on(state)
+    return sum(
+        1 << atom
+        for atom in set(atoms)
+        if atom >= 0
+        and promised >> atom & 1
+        and state.kinds[atom] is Ring.OWES_IF_FREE
+        and state.left[atom] == 1
+    )
 
 
 def _less(left: tuple[int, ...], atom: int, amount: int) -> tuple[int, ...]:
