@@ -26,6 +26,8 @@ def status(path, token=None):
 
 blocker = socket.socket()
 if "taken" in sys.argv:
+    # A port that a session has just left is free, too.
+    blocker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         blocker.bind(("127.0.0.1", 8265))
         blocker.listen()

@@ -24,8 +24,8 @@ COMMAND = [sys.executable, "-m", "heuresis_models.command"]
 LIMIT_S = 900.0
 
 
-def _recipe(**changes: object) -> Recipe:
-    return tiny_recipe(total_tokens=12_000, evaluations=3, **changes)
+def _recipe(checkpoint_minutes: float = 3.0) -> Recipe:
+    return tiny_recipe(total_tokens=12_000, evaluations=3, checkpoint_minutes=checkpoint_minutes)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,9 @@ def test_a_dead_worker_ends_the_training_and_another_number_continues_it(
     _wait_for_steps(output, 3, process)
     victims = _workers_of(process.pid)
     assert len(victims) == 2, victims
+    inside, beyond = _listeners(process.pid)
+    assert inside > 5
+    assert beyond == 0, "somebody listens beyond the loopback interface"
     os.kill(victims[-1], signal.SIGKILL)
     _, told = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 2, told
@@ -169,3 +172,21 @@ def _workers_of(session: int) -> list[int]:
         except OSError:
             continue
     return sorted(found)
+
+
+def _listeners(session: int) -> tuple[int, int]:
+    """Count the listening sockets of a session of processes: (on loopback, on anything else)."""
+    ours = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(folder.name)) == session:
+                ours |= {str(handle.readlink())[8:-1] for handle in (folder / "fd").iterdir()}
+        except OSError:
+            continue
+    counts = [0, 0]
+    for table, loopback in (("tcp", "0100007F"), ("tcp6", "0000000000000000FFFF00000100007F")):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in ours:
+                counts[not fields[1].startswith(loopback)] += 1
+    return counts[0], counts[1]
