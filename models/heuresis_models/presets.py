@@ -107,9 +107,9 @@ def cost(config: TransformerConfig) -> Cost:
     # and mixing: 2 x 2 x queries for each position seen, half of a row on average.
     products = matrices + width * config.vocab_size
     scores = layers * 2 * queries * config.max_position_embeddings
-    # Kept per layer: two norms (input and output in 32 bits), their output in 16 bits for each of
-    # five products, queries and the mixed values, keys and values, gate, SiLU, up and product.
-    kept = width * (2 * (4 + 4) + 5 * 2) + queries * 4 + keys * 4 + inner * 4 * 2
+    # Kept per layer: two norms (input and output in 32 bits, output in 16 bits for the products),
+    # queries and the mixed values, keys and values, gate, SiLU, up and product.
+    kept = width * 2 * (4 + 4 + 2) + queries * 4 + keys * 4 + inner * 4 * 2
     # The last norm, the input of the output matrix, and the softmax over the vocabulary.
     kept_outside = width * (4 + 4 + 2) + config.vocab_size * 4
     return Cost(

@@ -49,10 +49,15 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x_BTE: Tensor) -> Tensor:
-        """Return the normalised activations, in the type they came in."""
+        """Return the normalised activations, in the type that the next product takes."""
         wide_BTE = x_BTE.float()
         scale_BT1 = torch.rsqrt(wide_BTE.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * (wide_BTE * scale_BT1).type_as(x_BTE)
+        y_BTE = self.weight * (wide_BTE * scale_BT1).type_as(x_BTE)
+        device = x_BTE.device.type
+        if device != "meta" and torch.is_autocast_enabled(device):
+            # Once here, or autocast does it anew for each of the products.
+            y_BTE = y_BTE.to(torch.get_autocast_dtype(device))
+        return y_BTE
 
 
 def rotate(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
