@@ -57,7 +57,10 @@ class LanguageModel:
         """Longest document, prompt included."""
         conditions: dict[str, float] = Field(default_factory=dict)
         """Property → value that every proposal should have, in the units of `docs/grammar.md`;
-        only for priors that were taught conditions."""
+        only for priors that were taught conditions, or with ``best_of`` above 1."""
+        best_of: int = Field(default=1, gt=0, le=256)
+        """Write this many for each proposal and keep the one that is nearest to the conditions, as
+        RDKit computes them; in a prior that was taught none, this alone brings them about."""
         guidance: float = Field(default=1.0, ge=0, le=20)
         """Above 1 exaggerates conditions and exemplars (classifier-free guidance)."""
         regrow_share: float = Field(default=0.5, ge=0, le=1)
@@ -102,6 +105,8 @@ class LanguageModel:
                     f"{' + '.join(shares)} = {' + '.join(f'{s:g}' for s in shares.values())} is"
                     " more than 1; what they leave is sampled"
                 )
+            if self.best_of > 1 and not self.conditions:
+                raise ValueError("best_of chooses by conditions, but there are none; state some")
             if self.scaffold is not None and not self.scaffold_share:
                 raise ValueError("a scaffold is given, but scaffold_share is 0; raise it")
             if self.guidance != 1.0 and not self.conditions and not self.exemplar_share:
@@ -127,7 +132,7 @@ class LanguageModel:
         from heuresis_agents.proposers.asking import Asker
         from heuresis_models.checkpoint import model_folder
         from heuresis_models.finetuning import FineTuning, Policy
-        from heuresis_models.generation import Knowledge, Sampling, Scaffold, object_kind
+        from heuresis_models.generation import SPREADS, Knowledge, Sampling, Scaffold, object_kind
         from heuresis_models.language import Quantity
 
         subject = object_kind(space.kind).subject
@@ -136,7 +141,16 @@ class LanguageModel:
         conditions = [Quantity(name, value) for name, value in config.conditions.items()]
         for condition in conditions:
             condition.tokens()
-        knowledge.check(conditions)
+        taught = "conditions" in knowledge.taught
+        if taught or config.best_of == 1:
+            knowledge.check(conditions)
+        if config.best_of > 1:
+            unknown = sorted(set(config.conditions) - set(SPREADS))
+            if unknown or space.kind != "molecule":
+                raise UserError(
+                    f"best_of needs properties that RDKit computes of molecules"
+                    f" ({', '.join(SPREADS)}); got {', '.join(unknown) or space.kind}"
+                )
         knowledge.demand(*([subject] if subject else []))
         if config.exemplar_share:
             by = "quantiles" if config.exemplar_similarity is None else "conditions"
@@ -161,7 +175,9 @@ class LanguageModel:
             guidance=config.guidance,
             max_tokens=config.max_tokens,
         )
-        self._asker = Asker(space.kind, conditions, min(config.max_tokens, capacity))
+        self._asker = Asker(
+            space.kind, conditions if taught else [], min(config.max_tokens, capacity)
+        )
         self._settings = FineTuning(
             best=config.learn_best,
             updates=config.learn_updates,
@@ -197,24 +213,33 @@ class LanguageModel:
         return proposals
 
     def _draw(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
-        from heuresis_models.generation import generate, payload
+        from heuresis_models.generation import generate, nearest, payload
 
         questions = self._questions(prompt, count, rng)
         sampling = self._sampling
         if all(question.prompt.plain is None for question in questions):
             sampling = sampling.model_copy(update={"guidance": 1.0})
+        times = self._config.best_of
         samples = generate(
-            self._policy.model, [question.prompt for question in questions], rng, sampling
+            self._policy.model,
+            [question.prompt for question in questions for _ in range(times)],
+            rng,
+            sampling,
         )
-        return [
-            Proposal(
-                text=payload(item.tokens, self._space.kind),
-                operator=question.operator,
-                parents=question.parents,
-                log_likelihood=item.log_likelihood,
+        texts = [payload(item.tokens, self._space.kind) for item in samples]
+        proposals = []
+        for number, question in enumerate(questions):
+            group = texts[number * times : (number + 1) * times]
+            best = nearest(group, self._config.conditions) if times > 1 else 0
+            proposals.append(
+                Proposal(
+                    text=group[best],
+                    operator=question.operator,
+                    parents=question.parents,
+                    log_likelihood=samples[number * times + best].log_likelihood,
+                )
             )
-            for question, item in zip(questions, samples, strict=True)
-        ]
+        return proposals
 
     def _questions(self, prompt: Prompt, count: int, rng: Generator) -> list[Question]:
         """Divide the proposals among the operators; what cannot be asked is sampled."""

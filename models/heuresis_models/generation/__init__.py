@@ -27,10 +27,12 @@ from heuresis_models.generation.scaffolds import (
     ring_scaffold,
     scaffold_of,
 )
+from heuresis_models.generation.selection import SPREADS, distance, nearest
 from heuresis_models.generation.settings import Sampling, torch_generator
 
 __all__ = [
     "OBJECT_KINDS",
+    "SPREADS",
     "Clipped",
     "Grown",
     "Knowledge",
@@ -41,8 +43,10 @@ __all__ = [
     "Sampling",
     "Scaffold",
     "canonical_smiles",
+    "distance",
     "generate",
     "grow",
+    "nearest",
     "object_kind",
     "payload",
     "prompt",

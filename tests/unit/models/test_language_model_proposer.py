@@ -12,13 +12,14 @@ import pytest
 from rdkit import Chem
 from training_toys import molecule_source, trainer_of
 
-from heuresis.errors import InvalidCandidate
+from heuresis.errors import InvalidCandidate, UserError
 from heuresis.ports import PluginConfig, Trainable
 from heuresis.records import Candidate, Prompt, Proposal, ScoredCandidate
 from heuresis_agents.proposers.language_model import LanguageModel
 from heuresis_models.checkpoint import save_model
 from heuresis_models.errors import WeightsError
 from heuresis_models.finetuning import FineTuning, Policy
+from heuresis_models.generation import distance, nearest
 from heuresis_models.generation.knowledge import SUBJECTS, Knowledge
 from heuresis_models.language import DocumentError, Quantity, Vocabulary
 from heuresis_models.recipe import Recipe
@@ -325,6 +326,21 @@ def test_conditions_and_exemplars_are_written_into_the_prompts(
         assert (item.operator == "sample") == (not item.parents)
 
 
+def test_the_nearest_of_several_is_proposed() -> None:
+    # This prior was taught no conditions: choosing alone moves the property.
+    def mean_logp(**settings: object) -> float:
+        config = LanguageModel.Config.model_validate({"prior": "heuresis-zinc", **settings})
+        proposals = _propose(LanguageModel(config, Molecules()), Prompt(island=0, epoch=0), 6)
+        found = [distance(item.text, {"logp": 0.0}) for item in proposals]
+        return float(np.mean([value for value in found if np.isfinite(value)]))
+
+    assert mean_logp(conditions={"logp": 0.0}, best_of=12) < 0.5 < mean_logp()
+    with pytest.raises(UserError, match="got gap"):
+        _proposer(Path("heuresis-zinc"), conditions={"gap": 2.0}, best_of=2)
+    assert nearest(["CCCCCCCC", "not a molecule", "CO"], {"logp": -0.4}) == 2
+    assert distance("", {"logp": 1.0}) == float("inf")
+
+
 def test_scaffolds_are_kept(molecules: tuple[str, ...]) -> None:
     prompt = Prompt(island=0, epoch=0, exemplars=_scored(("COc1ccc(CCN)cc1",)))
     benzene = Chem.MolFromSmarts("c1ccccc1")
@@ -383,6 +399,7 @@ def test_conditions_outside_of_what_was_seen_are_refused_or_clipped_and_told(
         {"regrow_share": 0.7, "exemplar_share": 0.7},
         {"guidance": 2.0},
         {"scaffold": "[*]C"},
+        {"best_of": 4},
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, object]) -> None:
