@@ -33,8 +33,7 @@ class Metrics(BaseModel):
     elapsed_s: float
     progress: float
     training_loss: float | None = None
-    """Of the step; at the end, and after a training that was complete already, that of the held-out
-    things averaged by the sources' shares."""
+    """Of the step; None where no step was made, because the training was complete already."""
     heldout_loss: dict[str, float] | None = None
     """Source → loss of its held-out things, each written alone; for reactions root-aligned."""
     valid_share: float | None = None
@@ -94,30 +93,21 @@ class Monitor:
     def __init__(self, recipe: Recipe, sources: Sequence[Source], curriculum: Curriculum) -> None:
         self._recipe = recipe
         self._curriculum = curriculum
-        self._shares = {source.name: source.share for source in sources}
         self._documents = {
             source.name: documents for source in sources if (documents := self._heldout(source))
         }
         self._molecules = any(isinstance(source.training[0].thing, Molecule) for source in sources)
 
     def measure(self, model: Transformer, so_far: Metrics) -> Metrics:
-        """Add held-out losses and the quality of a fresh sample to the metrics of a step.
-
-        A training loss that is not known becomes the held-out loss, averaged by the shares.
-        """
+        """Add held-out losses and the quality of a fresh sample to the metrics of a step."""
         row_length = self._recipe.optimization.row_length
         losses = {
             name: mean_loss(model, documents, row_length)
             for name, documents in self._documents.items()
         }
         valid, unique = self._molecule_quality(model, so_far.steps)
-        training_loss = so_far.training_loss
-        if training_loss is None and losses:
-            weight = sum(self._shares[name] for name in losses)
-            training_loss = sum(losses[name] * self._shares[name] for name in losses) / weight
         return so_far.model_copy(
             update={
-                "training_loss": training_loss,
                 "heldout_loss": losses,
                 "valid_share": valid,
                 "unique_share": unique,

@@ -62,7 +62,7 @@ class TrackedTraining:
             ),
             on_run=self._remember,
         )
-        self._writer: CurveWriter = CurveWriter(self._sink)
+        self._writer: CurveWriter = CurveWriter(self._sink, started_at_s=clock())
 
     def _known_run(self) -> str | None:
         try:

@@ -250,6 +250,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         batches = self.stream.batches(Position(self.state.pool, self.state.batch))
         upcoming = next(batches)
+        value: float | None = None
         while (progress := self.progress()) < 1.0:
             position, batch = upcoming
             loss = self._step(model, batch, self.recipe.optimization.rate_factor(progress))
@@ -280,7 +281,7 @@ class Trainer:
             if stop:
                 raise KeyboardInterrupt
         self.save()
-        final = self.evaluate(None)
+        final = self.evaluate(value)
         self._note(final)
         return final
 

@@ -51,6 +51,7 @@ class CurveWriter:
 
     Args:
         sink: where they go.
+        started_at_s: when the work began, in seconds since 1970.
         finish_timeout_s: how long `finish` waits for the sink.
         monotonic: clock for intervals and back-off, in seconds.
     """
@@ -59,6 +60,7 @@ class CurveWriter:
         self,
         sink: Sink,
         *,
+        started_at_s: float,
         finish_timeout_s: float = 45.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,6 +75,7 @@ class CurveWriter:
         self._closed = False
         # A sink asks it for what a campaign has; there is none.
         self._view = CampaignView()
+        self._view.started_at = started_at_s
         name = f"{sink.name}-curves"
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
