@@ -311,4 +311,3 @@ def test_names_are_those_of_the_llama_layout() -> None:
         *(f"self_attn.{part}_proj.weight" for part in "qkvo"),
         *(f"mlp.{part}_proj.weight" for part in ("gate", "up", "down")),
     }
-
