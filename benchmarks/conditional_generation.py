@@ -229,10 +229,12 @@ def exemplars(bench: Bench, molecules: Sequence[str], knowledge: Knowledge, coun
     print("| --- |" + " --: |" * 8)
     for name, (make, guidance) in ways.items():
         valid, unique, copies, alike, best, better, near_better = 0, 0, 0, [], [], 0, 0
-        for smiles in chosen:
+        asked = [make(smiles) for smiles in chosen for _ in range(count)]
+        everything = bench.draw(asked, Sampling(guidance=guidance))
+        for number, smiles in enumerate(chosen):
             parent = Chem.MolFromSmiles(smiles)
             bits, wanted = fingerprint(parent), properties_of(parent, ["qed"])["qed"]
-            found = bench.draw([make(smiles) for _ in range(count)], Sampling(guidance=guidance))
+            found = everything[number * count : (number + 1) * count]
             answers = [answer for answer in found if answer is not None]
             valid += len(answers)
             copies += sum(answer == smiles for answer in answers)
