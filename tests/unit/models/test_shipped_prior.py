@@ -56,7 +56,14 @@ def test_it_speaks_the_vocabulary_of_the_package_and_knows_plain_molecules(
     prior: Checkpoint,
 ) -> None:
     assert prior.vocabulary.tokens == Vocabulary.default().tokens
-    assert not Knowledge.of(model_folder(NAME)).taught
+    assert Knowledge.of(model_folder(NAME)).taught == {"molecules"}
+
+
+def test_the_model_of_the_whole_language_says_what_it_heeds() -> None:
+    taught = Knowledge.of(model_folder("heuresis-base")).taught
+    assert {"exemplars", "retro", "crystals"} <= taught
+    # It was shown stated values and does not heed them (its card says so), so it must not offer.
+    assert "conditions" not in taught
 
 
 @pytest.mark.parametrize(("masked", "least"), [(False, 0.88), (True, 0.99)])
