@@ -122,12 +122,18 @@ def aligned(reaction: Reaction, rng: Generator) -> Reaction:
 
 
 def _rooted(molecule: Any, root: int, atoms: tuple[int, ...]) -> str:
+    """Write one fragment, given by its atoms, from one of them on."""
     from rdkit import Chem
 
     if len(atoms) == molecule.GetNumAtoms():
         text: str = Chem.MolToSmiles(molecule, rootedAtAtom=root)
         return text
-    return str(Chem.MolFragmentToSmiles(molecule, atomsToUse=list(atoms), rootedAtAtom=root))
+    places: list[tuple[int, ...]] = []
+    fragments = Chem.GetMolFrags(molecule, asMols=True, fragsMolAtomMapping=places)
+    for fragment, place in zip(fragments, places, strict=True):
+        if root in place:
+            return str(Chem.MolToSmiles(fragment, rootedAtAtom=place.index(root)))
+    raise ValueError(f"atom {root} is in no fragment")  # cannot be: every atom is in one
 
 
 def _order_in(molecule: Any, root: int) -> list[int]:

@@ -150,3 +150,11 @@ def test_rows_of_real_files_round_trip(name: str, data_folder: Path) -> None:
             assert read_text(text).text() == text
         rows += 1
     assert rows > 1000
+
+
+def test_a_product_of_several_fragments_is_aligned_too() -> None:
+    reaction = Reaction("CCN.Cl", "CC[NH3+].[Cl-]", retro=True)
+    for index in range(6):
+        written = aligned(reaction, random_generator(5, "salt", index))
+        assert canonical_smiles(written.product) == canonical_smiles(reaction.product)
+        assert canonical_smiles(written.reactants) == canonical_smiles(reaction.reactants)
