@@ -8,7 +8,6 @@ starts from other weights.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from heuresis_models.errors import WeightsError
 from heuresis_models.hugging_face import document_of, shape_from
 from heuresis_models.language.vocabulary import Vocabulary
+from heuresis_models.model_folders import model_folder, shipped_names
 from heuresis_models.transformer import Transformer
 from heuresis_models.weight_files import (
     CONFIG_FILE,
@@ -55,37 +55,12 @@ TOKENIZER_SETTINGS_FILE: Final = "tokenizer_config.json"
 GENERATION_FILE: Final = "generation_config.json"
 VOCABULARY_HASH: Final = "vocabulary_sha256"
 
-SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
-
 
 class Checkpoint(NamedTuple):
     """A model with the vocabulary it speaks."""
 
     model: Transformer
     vocabulary: Vocabulary
-
-
-def shipped_names() -> list[str]:
-    """Return the names of the models that come with the package."""
-    return sorted(path.parent.name for path in SHIPPED_WEIGHTS.glob(f"*/{CONFIG_FILE}"))
-
-
-def model_folder(name_or_path: str) -> Path:
-    """Return the folder of a shipped model or of a path.
-
-    Raises:
-        WeightsError: neither; lists the shipped names.
-    """
-    shipped = SHIPPED_WEIGHTS / name_or_path
-    if os.sep not in name_or_path and (shipped / CONFIG_FILE).is_file():
-        return shipped
-    folder = Path(name_or_path).expanduser()
-    if folder.is_dir():
-        return folder
-    raise WeightsError(
-        f"no model '{name_or_path}': expected a folder with {CONFIG_FILE}, {WEIGHTS_FILE} and"
-        f" {VOCABULARY_FILE}, or a shipped model ({', '.join(shipped_names()) or 'none'})"
-    )
 
 
 def save_model(

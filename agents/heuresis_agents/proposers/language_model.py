@@ -22,6 +22,7 @@ from pydantic import Field, model_validator
 from heuresis.errors import InvalidCandidate, UserError
 from heuresis.ports import DesignSpace, PluginConfig
 from heuresis.records import LearningReport, Prompt, Proposal, ScoredCandidate
+from heuresis_models.model_folders import model_folder
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -94,6 +95,26 @@ class LanguageModel:
         """If fewer of them are new and distinct, the weights go half-way back to the prior."""
 
         @model_validator(mode="after")
+        def _prior_can_do_it(self) -> Self:
+            try:
+                folder = model_folder(self.prior)
+                needed = []
+                # The nearest of several is found by RDKit, whatever the model heeds.
+                if self.conditions and self.best_of == 1:
+                    needed.append("conditions")
+                if self.exemplar_share:
+                    by = "quantiles" if self.exemplar_similarity is None else "conditions"
+                    needed += ["exemplars", by]
+                if needed:
+                    # Loads torch, so only when it must.
+                    from heuresis_models.generation import Knowledge
+
+                    Knowledge.of(folder).demand(*needed)
+            except UserError as error:
+                raise ValueError(str(error)) from error
+            return self
+
+        @model_validator(mode="after")
         def _what_is_asked(self) -> Self:
             shares = {
                 "regrow_share": self.regrow_share,
@@ -130,7 +151,6 @@ class LanguageModel:
         import torch
 
         from heuresis_agents.proposers.asking import Asker
-        from heuresis_models.checkpoint import model_folder
         from heuresis_models.finetuning import FineTuning, Policy
         from heuresis_models.generation import SPREADS, Knowledge, Sampling, Scaffold, object_kind
         from heuresis_models.language import Quantity
@@ -152,9 +172,6 @@ class LanguageModel:
                     f" ({', '.join(SPREADS)}); got {', '.join(unknown) or space.kind}"
                 )
         knowledge.demand(*([subject] if subject else []))
-        if config.exemplar_share:
-            by = "quantiles" if config.exemplar_similarity is None else "conditions"
-            knowledge.demand("exemplars", by)
         if config.scaffold_share and space.kind != "molecule":
             raise UserError(
                 f"scaffold_share keeps parts of molecules, but the space is '{space.kind}'"

@@ -278,13 +278,6 @@ def test_spaces_are_served_as_far_as_the_prior_was_taught(prior: Path, taught_pr
     assert report.metrics["loss_after"] < report.metrics["loss_before"]
 
 
-def test_asking_for_what_was_not_taught_is_an_error_at_the_start(prior: Path) -> None:
-    with pytest.raises(WeightsError, match="was not taught conditions"):
-        _proposer(prior, conditions={"logp": 2.0})
-    with pytest.raises(WeightsError, match="was not taught exemplars"):
-        _proposer(prior, exemplar_share=0.5)
-
-
 def test_conditions_and_exemplars_are_written_into_the_prompts(
     taught_prior: Path, molecules: tuple[str, ...]
 ) -> None:
@@ -414,3 +407,24 @@ def test_reading_the_settings_loads_no_torch() -> None:
         "sys.exit(int('torch' in sys.modules or 'rdkit' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"prior": "heuresis-zonc"}, "no model 'heuresis-zonc'"),
+        ({"prior": "heuresis-zinc", "conditions": {"logp": 2.0}}, "was not taught conditions"),
+        ({"prior": "heuresis-zinc", "exemplar_share": 0.2}, "was not taught exemplars"),
+        ({"prior": "heuresis-base", "conditions": {"logp": 2.0}}, "was not taught conditions"),
+    ],
+)
+def test_what_a_prior_cannot_do_is_said_before_the_run(
+    settings: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        LanguageModel.Config.model_validate(settings)
+
+
+def test_what_a_prior_can_do_is_accepted() -> None:
+    LanguageModel.Config(prior="heuresis-base", exemplar_share=0.2)
+    LanguageModel.Config(prior="heuresis-zinc", conditions={"logp": 2.0}, best_of=4)
