@@ -18,6 +18,7 @@ from heuresis.plugin import PluginConfig
 from heuresis.records import (
     Candidate,
     LearningReport,
+    Observation,
     OracleDeclaration,
     Outcome,
     Prompt,
@@ -73,6 +74,21 @@ class Trainable(Protocol):
 
     def load(self, folder: Path) -> None:
         """Restore exactly what ``save`` wrote."""
+        ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """A proposer that is told what became of every candidate: an optional second port.
+
+    What it proposes is a function of all observations so far in their order (however they were
+    portioned), the prompt, the count and the generator, and of learned state if it also learns;
+    anything that it keeps between calls must follow from those. So it is never saved: a worker
+    that starts anew is told everything again. `Trainable.learn` must not depend on observations.
+    """
+
+    def observe(self, news: Sequence[Observation]) -> None:
+        """Take note of what was judged since the last call, in the order of judgement."""
         ...
 
 
@@ -164,6 +180,7 @@ __all__ = [
     "Executor",
     "Ledger",
     "Mapping",
+    "Observer",
     "Oracle",
     "PluginConfig",
     "Preparable",

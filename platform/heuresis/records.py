@@ -59,6 +59,19 @@ class ScoredCandidate(Record):
     score: float
 
 
+class Observation(Record):
+    """What became of one candidate: the last word that the campaign says of it."""
+
+    candidate: Candidate
+    verdict: Literal["completed", "dropped", "infeasible", "failed"]
+    score: float | None = None
+    """In [0, 1], higher is better; set only when every oracle has measured it (``completed``)."""
+    bound: float | None = None
+    """Upper limit of the score from what was measured (unmeasured counts as 1); None: failed."""
+    desirabilities: dict[str, float] = Field(default_factory=dict)
+    """Objective → how well it is met, in [0, 1]; those that were measured."""
+
+
 class Prompt(Record):
     """What a proposer is asked: frozen, and it carries its island home.
 

@@ -10,6 +10,7 @@ from heuresis.records import (
     Candidate,
     Failure,
     LearningReport,
+    Observation,
     Outcome,
     Prompt,
     Proposal,
@@ -62,6 +63,12 @@ class ProposeTask(Record):
     prompt: Prompt
     count: int
     random_key: tuple[int, str, int]
+    observed: int = 0
+    """Judged candidates that an `Observer` must know of when it answers: those before the ask."""
+    news_from: int = 0
+    """Place in the campaign's history of the first of ``news``."""
+    news: tuple[Observation, ...] = ()
+    """History from ``news_from`` up to ``observed``: what the worker has not been told yet."""
 
 
 class LearnTask(Record):
