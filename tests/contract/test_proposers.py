@@ -3,6 +3,8 @@
 # The rewriting of assertions must be asked for before the import.
 # ruff: noqa: E402
 
+from pathlib import Path
+
 import pytest
 
 pytest.register_assert_rewrite("heuresis.testing.proposer_contract")
@@ -22,6 +24,7 @@ def test_no_proposer_is_forgotten() -> None:
         "graph-moves",
         "hosted-language-model",
         "language-model",
+        "library",
     ]
 
 
@@ -40,6 +43,19 @@ class TestGraphMovesInANarrowSpace(ProposerContract):
             MoleculeSpace.Config(elements=("C", "N"), heavy_atoms=(5, 12), stereo="strip")
         )
         return ProposerCase(proposer, {}, space, ("CCNCCC", "C1CCNCC1", "Nc1ccccc1"))
+
+
+class TestLibrary(ProposerContract):
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> ProposerCase:
+        path = tmp_path / "library.smi"
+        path.write_text(
+            "".join(f"{'C' * n}{end}\n" for n in range(3, 30) for end in ("N", "O", "F"))
+        )
+        proposer = registry.load(registry.PROPOSERS, "library")
+        return ProposerCase(
+            proposer, {"file": str(path)}, SPACE, EXEMPLARS, valid_share=1.0, only_kind=False
+        )
 
 
 @pytest.mark.filterwarnings("ignore")
