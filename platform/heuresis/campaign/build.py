@@ -68,6 +68,7 @@ def _proposer(
         batch=section.batch,
         learn_every=proposer.learn_every,
         learn_best=section.learn_best,
+        observes=proposer.observes,
         pool=PoolSpec(
             name=proposer.name,
             role="proposer",

@@ -56,6 +56,8 @@ class ResolvedProposer:
     section: ProposerSection
     config: PluginConfig
     learn_every: int | None
+    observes: bool = False
+    """It is told what became of every candidate (`heuresis.ports.Observer`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +246,11 @@ class _Resolver:
         if wanted is None and learns and getattr(config, "learning", True):
             wanted = LEARN_EVERY
         return ResolvedProposer(
-            name=section.title, section=section, config=config, learn_every=wanted or None
+            name=section.title,
+            section=section,
+            config=config,
+            learn_every=wanted or None,
+            observes=hasattr(found, "observe"),
         )
 
     def _names(self) -> None:

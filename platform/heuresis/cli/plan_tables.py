@@ -22,6 +22,10 @@ def plan_document(campaign: ResolvedCampaign) -> dict[str, Any]:
         "spec_hash": campaign.spec_hash,
         "resolved": campaign.document(),
         "oracles": {o.name: o.declaration.model_dump(mode="json") for o in campaign.oracles},
+        "proposers": {
+            p.name: {"learn_every": p.learn_every, "observes": p.observes}
+            for p in campaign.proposers
+        },
         "notes": list(campaign.notes),
     }
 
@@ -45,7 +49,8 @@ def print_plan(screen: Console, campaign: ResolvedCampaign) -> None:
             if proposer.learn_every
             else "does not learn"
         )
-        text = f"{proposer.name}: share {proposer.section.share:g}, {learns}"
+        knows = ", is told what became of every candidate" if proposer.observes else ""
+        text = f"{proposer.name}: share {proposer.section.share:g}, {learns}{knows}"
         _pair(screen, "proposer", text)
     search = spec.search
     _pair(

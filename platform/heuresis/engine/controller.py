@@ -32,7 +32,7 @@ from heuresis.events import (
 )
 from heuresis.ports import Executor, Ledger, Tracker
 from heuresis.records import Evaluation, Failure, Timing
-from heuresis.tasks import Settlement, Task
+from heuresis.tasks import ProposeTask, Settlement, Task
 
 WAIT_s = 0.25
 """How long to wait for a result before looking whether a stop was asked."""
@@ -70,6 +70,8 @@ class Controller:
         self._sequence = 0
         self._breaker = CircuitBreaker()
         self._proposers = frozenset(p.name for p in plan.proposers)
+        self._told: dict[str, int] = {}
+        """Observing pool → how much of the history its worker has been sent in this session."""
         self._stop = threading.Event()
         self._stop_now = threading.Event()
         self._stop_reason = ""
@@ -122,7 +124,7 @@ class Controller:
     def run(self) -> RunEnd:
         """Turn the loop until the campaign ends or a stop is asked."""
         for task in list(self.state.outstanding.values()):
-            self._executor.submit(task)
+            self._executor.submit(self._with_news(task))
         waited_s = 0.0
         while True:
             if self.state.finished is not None:
@@ -161,7 +163,19 @@ class Controller:
                 tasks.append(self.state.outstanding[event.task])
         self._record(decided, applied=True)
         for task in tasks:
-            self._executor.submit(task)
+            self._executor.submit(self._with_news(task))
+
+    def _with_news(self, task: Task) -> Task:
+        """Attach to an ask what its pool has not been told: so an ask costs no more than its news.
+
+        The task in the state, which a resumed session hands out again, stays without.
+        """
+        if not isinstance(task, ProposeTask) or not task.observed:
+            return task
+        told = self._told.get(task.pool, 0)
+        self._told[task.pool] = task.observed
+        news = tuple(self.state.history[told : task.observed])
+        return task.model_copy(update={"news_from": told, "news": news})
 
     def _settle(self, first: Settlement) -> None:
         """Conclude from a settlement, and from those that are already waiting behind it."""
@@ -191,6 +205,8 @@ class Controller:
                     self._breaker.success(event.proposer)
                 else:
                     self._breaker.failure(event.proposer, event.failure)
+                    # Its worker may have started anew, knowing nothing.
+                    self._told.pop(event.proposer, None)
             case _:
                 pass
 

@@ -147,7 +147,10 @@ def _ask(plan: CampaignPlan, state: CampaignState) -> Asked | None:
         return None
     free = [p for p in plan.proposers if not _is_asked(state, p)]
     # One that is learning would answer late; the oracles must not wait for it if others can.
-    free = [p for p in free if not _is_learning(state, p)] or free
+    # One that observes is not asked behind its lesson: if that fails, it starts anew, and what it
+    # was told before is lost to an ask that brings only the latest news.
+    idle = [p for p in free if not _is_learning(state, p)]
+    free = idle or [p for p in free if not p.observes]
     if not free:
         return None
     proposer = min(free, key=lambda p: (state.asked[p.name] / p.share, p.name))

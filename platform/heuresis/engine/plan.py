@@ -38,6 +38,8 @@ class ProposerPlan:
     """Completed candidates between learning steps; None: it does not learn."""
     learn_best: int = 64
     """How many of the best scored candidates a learning step sees."""
+    observes: bool = False
+    """It is told what became of every candidate (`heuresis.ports.Observer`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,14 @@ from heuresis.events import (
     Settled,
     Submitted,
 )
-from heuresis.records import Candidate, Evaluation, Measurement, Prompt, ScoredCandidate
+from heuresis.records import (
+    Candidate,
+    Evaluation,
+    Measurement,
+    Observation,
+    Prompt,
+    ScoredCandidate,
+)
 from heuresis.search.archive import Archive
 from heuresis.search.promotion import PromotionRule
 from heuresis.tasks import EvaluateTask, LearnTask, ProposeTask, Task
@@ -85,6 +92,9 @@ class CampaignState:
         """Asks in a row that brought nothing new."""
         self.started = False
         self.finished: str | None = None
+        self.history: list[Observation] = []
+        """What became of every candidate, in the order of judgement; empty if nobody observes."""
+        self._observers = frozenset(p.name for p in plan.proposers if p.observes)
         self._stages = {oracle.name: i for i, oracle in enumerate(plan.oracles)}
         self._queues: list[list[tuple[float, int, str]]] = [[] for _ in plan.oracles]
         self._arrivals = 0
@@ -169,6 +179,7 @@ class CampaignState:
                 prompt=prompt,
                 count=event.count,
                 random_key=(self.plan.seed, "propose", event.random_index),
+                observed=len(self.history) if event.proposer in self._observers else 0,
             )
         )
         self.asks += 1
@@ -239,13 +250,23 @@ class CampaignState:
             self._enqueue(event.candidate)
             return
         del self.active[event.candidate]
+        desirabilities = self.plan.objective.judge(entry.measurements).desirabilities
+        if self._observers:
+            self.history.append(
+                Observation(
+                    candidate=entry.candidate,
+                    verdict=event.verdict,
+                    score=event.score,
+                    bound=event.bound,
+                    desirabilities=desirabilities,
+                )
+            )
         if event.score is not None:
             self.promotion.add_completed(event.score)
         value = event.score if event.verdict == "completed" else event.bound
         if event.verdict in ("completed", "dropped") and value is not None:
             # A dropped candidate is bred by its bound: it lost to the threshold, not to nothing.
             self.judged += 1
-            desirabilities = self.plan.objective.judge(entry.measurements).desirabilities
             self.archive.register(
                 ScoredCandidate(candidate=entry.candidate, score=value),
                 tuple(round(d, SIGNATURE_DIGITS) for d in desirabilities.values()),

@@ -23,7 +23,7 @@ from numpy.random import Generator
 
 from heuresis.errors import InvalidCandidate, PoolError, UserError
 from heuresis.execution.outcomes import broken_contract, failure_from, one_line, verified
-from heuresis.ports import DesignSpace, Preparable, Trainable
+from heuresis.ports import DesignSpace, Observer, Preparable, Trainable
 from heuresis.randomness import random_generator
 from heuresis.records import (
     Candidate,
@@ -155,11 +155,13 @@ class WorkerHost:
         self._plugin: Any = None
         self._space: DesignSpace | None = None
         self._declaration: OracleDeclaration | None = None
+        self._told = 0
         self._build()
         self._scratch = scratch_root
 
     def _build(self) -> None:
         pool = self._pool
+        self._told = 0
         try:
             load = _loader(self._plugins)
             plugin_class = load(ORACLES if pool.role == "oracle" else PROPOSERS, pool.kind)
@@ -251,6 +253,9 @@ class WorkerHost:
         rng = random_generator(*task.random_key)
         try:
             with watch:
+                gap = self._tell(task)
+                if gap is not None:
+                    return gap
                 proposals = self._plugin.propose(task.prompt, task.count, rng)
                 if len(proposals) > task.count or not all(
                     isinstance(proposal, Proposal) for proposal in proposals
@@ -261,7 +266,34 @@ class WorkerHost:
                     )
                 return self._screened(proposals)
         except (Exception, SystemExit) as error:
+            if isinstance(self._plugin, Observer):
+                # What it half noted is no state that a resumed campaign could have: start anew.
+                self._build()
             return failure_from(error)
+
+    def _tell(self, task: ProposeTask) -> Failure | None:
+        """Tell an observing proposer what it does not know yet; a failure if part of it is missing.
+
+        The controller does not know that a worker was replaced while it was idle. It learns so
+        from the failure, and sends everything with the next ask.
+        """
+        if not isinstance(self._plugin, Observer):
+            return None
+        told = self._told
+        news = task.news[max(0, told - task.news_from) :]
+        if task.news_from > told or told + len(news) != task.observed:
+            if told:
+                self._build()
+            return Failure(
+                cause=FailureCause.LOST,
+                message=f"this worker of proposer '{self._pool.kind}' knows the first {told} of"
+                f" {task.observed} judged candidates and was told of those from {task.news_from}"
+                " on: it is new; it will be told everything with the next ask",
+            )
+        if news:
+            self._plugin.observe(news)
+        self._told = task.observed
+        return None
 
     def _screened(self, proposals: Sequence[Proposal]) -> ProposeResult:
         assert self._space is not None
