@@ -15,7 +15,7 @@ EXOTIC = "C[Hg]C"
 
 
 def test_no_oracle_is_forgotten() -> None:
-    assert registry.names(registry.ORACLES) == ["openmm-md", "rdkit-descriptors", "xtb"]
+    assert registry.names(registry.ORACLES) == ["openmm-md", "pmo", "rdkit-descriptors", "xtb"]
 
 
 class TestDescriptors(OracleContract):
@@ -23,6 +23,18 @@ class TestDescriptors(OracleContract):
     def case(self) -> OracleCase:
         oracle = registry.load(registry.ORACLES, "rdkit-descriptors")
         return OracleCase(oracle, {}, ("CCO", "CC(=O)Oc1ccccc1C(=O)O", "C"), refused=(UNREADABLE,))
+
+
+class TestPMO(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "pmo")
+        return OracleCase(
+            oracle,
+            {"task": "zaleplon_mpo", "components": True},
+            ("CCO", "CC(=O)Oc1ccccc1C(=O)O"),
+            refused=(UNREADABLE,),
+        )
 
 
 class TestXTB(OracleContract):
