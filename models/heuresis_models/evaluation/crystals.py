@@ -1,27 +1,16 @@
 """How good a sample of crystals is: read, possible as structure and as composition, unique, novel.
 
-Structural validity is CDVAE's (Xie et al., ICLR 2022, arXiv:2110.06197): no two sites closer than
-0.5 Å, periodic images included, and a cell of at least 0.1 Å³. It says that atoms do not coincide,
-not that the crystal is stable. Compositional validity: see `composition`.
+What is counted is judged by `crystal_checks` (structure) and `composition` (charges).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-import numpy as np
-
+from heuresis_models.composition import States, charge_balanced, smact_valid
+from heuresis_models.crystal_checks import key, read_crystal, structurally_valid
 from heuresis_models.errors import DataError
-from heuresis_models.evaluation.composition import States, charge_balanced, smact_valid
-from heuresis_models.language.crystal_text import Cell, Crystal, parse_payload
-from heuresis_models.language.errors import CrystalTextError, UnknownTokenError
-from heuresis_models.language.objects import object_tokens
-from heuresis_models.language.vocabulary import Vocabulary
-
-SMALLEST_DISTANCE_ANGSTROM: Final = 0.5
-SMALLEST_VOLUME_ANGSTROM3: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,60 +50,6 @@ class CrystalSample:
         return float(count / whole)
 
 
-def read_crystal(text: str) -> Crystal | None:
-    """Read ``<sg:225>'0'5'6'4{Na}|a…``, with or without the tags around it; None if it is none.
-
-    Strict: the text must be what the writer would write, and every site must expand.
-    """
-    payload = text.removeprefix("<crystal>").removesuffix("</crystal>")
-    vocabulary = Vocabulary.default()
-    try:
-        tokens = vocabulary.cut(payload)
-        crystal = parse_payload(tokens)
-        crystal.cell()
-        written = object_tokens(crystal)[1:-1]
-    except (CrystalTextError, UnknownTokenError):
-        return None
-    return crystal if written == tokens else None
-
-
-def key(crystal: Crystal) -> str:
-    """Return what makes two crystals the same here: reduced formula and space group."""
-    return f"{crystal.reduced_formula()} {crystal.number}"
-
-
-def smallest_distance_angstrom(cell: Cell) -> float:
-    """Return the shortest distance between two sites or a site and its own image.
-
-    Cell vectors are first made short, so that the neighbouring images of every cell are enough.
-    """
-    lattice = _reduced(np.asarray(cell.lattice_angstrom, dtype=np.float64))
-    fractional = cell.coordinates @ cell.lattice_angstrom @ np.linalg.inv(lattice)
-    steps = np.array([-1, 0, 1])
-    images = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
-    own = images[np.any(images != 0, axis=1)] @ lattice
-    shortest = float(np.linalg.norm(own, axis=1).min())
-    shifts = images @ lattice
-    for index in range(1, len(fractional)):
-        apart = fractional[:index] - fractional[index]
-        apart -= np.round(apart)
-        distances = np.linalg.norm((apart @ lattice)[:, None, :] + shifts[None], axis=2)
-        shortest = min(shortest, float(distances.min()))
-    return shortest
-
-
-def structurally_valid(crystal: Crystal) -> bool:
-    """Whether sites keep their distance and the cell has a volume; False if it does not expand."""
-    try:
-        cell = crystal.cell()
-    except CrystalTextError:
-        return False
-    volume = abs(float(np.linalg.det(cell.lattice_angstrom)))
-    if volume < SMALLEST_VOLUME_ANGSTROM3:
-        return False
-    return smallest_distance_angstrom(cell) >= SMALLEST_DISTANCE_ANGSTROM
-
-
 def evaluate_crystals(
     texts: Sequence[str],
     training: Collection[str] | None = None,
@@ -144,30 +79,3 @@ def evaluate_crystals(
         distinct=len(distinct),
         novel=None if training is None else len(distinct.difference(training)),
     )
-
-
-def _reduced(lattice: np.ndarray) -> np.ndarray:
-    """Return short vectors of the same lattice: take off multiples of the others while it helps.
-
-    Pairwise and, last, by the sum of the two others, as in Semaev's rule for three dimensions.
-    """
-    vectors = lattice.copy()
-    for _ in range(100):
-        vectors = vectors[np.argsort(np.linalg.norm(vectors, axis=1))]
-        a, b, c = vectors
-        shorter = b - np.round(a @ b / (a @ a)) * a
-        if np.linalg.norm(shorter) < np.linalg.norm(b) * (1 - 1e-9):
-            vectors[1] = shorter
-            continue
-        # The point of the plane lattice (a, b) nearest to the projection of c, and its neighbours.
-        weights, *_ = np.linalg.lstsq(np.stack([a, b]).T, c, rcond=None)
-        candidates = [
-            c - (np.round(weights[0]) + i) * a - (np.round(weights[1]) + j) * b
-            for i in (-1, 0, 1)
-            for j in (-1, 0, 1)
-        ]
-        best = min(candidates, key=lambda vector: float(np.linalg.norm(vector)))
-        if np.linalg.norm(best) >= np.linalg.norm(c) * (1 - 1e-9):
-            break
-        vectors[2] = best
-    return vectors

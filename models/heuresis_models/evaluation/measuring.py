@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from heuresis.errors import UserError
 from heuresis.randomness import random_generator
 from heuresis_models.corpus import Source
+from heuresis_models.crystal_checks import key
 from heuresis_models.evaluation import crystals, reactions
 from heuresis_models.evaluation.heldout import ALIGNED, FLOORS, HeldoutLoss, heldout_losses
 from heuresis_models.evaluation.molecule_rows import MoleculeReference, molecule_rows
@@ -125,7 +126,7 @@ class Evaluation:
         if not isinstance(source, str):
             if unknown := self._unknown(CRYSTALS):
                 return [Row("crystals", "all", None, reason=unknown)]
-            training = {crystals.key(crystal) for crystal in crystals_of(source.training)}
+            training = {key(crystal) for crystal in crystals_of(source.training)}
         plain = self._drawn("crystal", masked=False)
         masked = self._drawn("crystal", masked=True)
         self.view.start("crystals: expanding", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from heuresis_models import crystal_checks
 from heuresis_models.errors import DataError
 from heuresis_models.evaluation import crystals
 from heuresis_models.language.crystal_text import Cell
@@ -16,7 +17,7 @@ RUTILE = "<sg:136>'0'4'5'9'0'2'9'6{Ti}|a{O}|f'3'0'5"
 @pytest.fixture(scope="module")
 def composition() -> object:
     pytest.importorskip("pymatgen", reason="charge balance needs the extra 'crystals'")
-    from heuresis_models.evaluation import composition
+    from heuresis_models import composition
 
     return composition
 
@@ -43,7 +44,7 @@ def composition() -> object:
 def test_charge_balance(
     composition: object, formula: dict[str, int], strict: bool, smact: bool
 ) -> None:
-    from heuresis_models.evaluation.composition import charge_balanced, smact_valid
+    from heuresis_models.composition import charge_balanced, smact_valid
 
     assert charge_balanced(formula) is strict
     assert smact_valid(formula) is smact
@@ -57,7 +58,7 @@ def test_charge_balance_agrees_with_trying_every_assignment(composition: object)
 
     from pymatgen.core import Element
 
-    from heuresis_models.evaluation.composition import charge_balanced
+    from heuresis_models.composition import charge_balanced
 
     rng = np.random.default_rng(0)
     symbols = ["Na", "Mg", "Al", "Fe", "Mn", "Cu", "Si", "P", "S", "O", "N", "Cl", "Te", "As"]
@@ -78,7 +79,7 @@ def test_charge_balance_agrees_with_trying_every_assignment(composition: object)
 
 
 def test_a_composition_of_no_elements_is_an_error(composition: object) -> None:
-    from heuresis_models.evaluation.composition import charge_balanced
+    from heuresis_models.composition import charge_balanced
 
     with pytest.raises(DataError, match="no element 'Nq'"):
         charge_balanced({"Nq": 1})
@@ -88,11 +89,42 @@ def test_a_composition_of_no_elements_is_an_error(composition: object) -> None:
         charge_balanced({})
 
 
+def test_the_charges_that_balance_are_the_common_ones(composition: object) -> None:
+    from heuresis_models.composition import balancing_charges, ions
+
+    assert balancing_charges({"Ti": 1, "O": 2}) == {"Ti": 4, "O": -2}
+    assert balancing_charges({"Ba": 1, "Ti": 1, "O": 3}) == {"Ba": 2, "Ti": 4, "O": -2}
+    assert balancing_charges({"Fe": 2, "O": 3}) == {"Fe": 3, "O": -2}
+    assert balancing_charges({"Na": 1, "Cl": 2}) is None
+    assert {"Na", "K", "Ag"} <= set(ions(1))
+    assert "Ca" not in ions(1)
+    assert {"O", "S"} <= set(ions(-2))
+    assert ions(-7) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "structure", "balanced"),
+    [
+        (ROCK_SALT, None, None),
+        ("<sg:225>'0'0'8'0{Na}|a{Cl}|b", "sites too close", "sites too close"),
+        ("<sg:225>'0'5'6'4{Cu}|a{Zn}|b", None, "charges do not balance"),
+        ("<sg:225>'0'5'6'4{Cl}|a{Na}|b?", "no crystal", "no crystal"),
+    ],
+)
+def test_a_fault_names_its_cause(
+    composition: object, text: str, structure: str | None, balanced: str | None
+) -> None:
+    crystal = crystal_checks.read_crystal(text)
+    fault = crystal_checks.fault_of(crystal, crystal_checks.Requirement.STRUCTURE)
+    assert fault == structure
+    assert crystal_checks.fault_of(crystal, crystal_checks.Requirement.BALANCED) == balanced
+
+
 def test_reading_is_strict_and_takes_the_tags_or_not() -> None:
-    crystal = crystals.read_crystal(f"<crystal>{ROCK_SALT}</crystal>")
+    crystal = crystal_checks.read_crystal(f"<crystal>{ROCK_SALT}</crystal>")
     assert crystal is not None
-    assert crystal == crystals.read_crystal(ROCK_SALT)
-    assert crystals.key(crystal) == "Na1Cl1 225"
+    assert crystal == crystal_checks.read_crystal(ROCK_SALT)
+    assert crystal_checks.key(crystal) == "Na1Cl1 225"
     # Not closed by digits; an element without sites; a cell of no length; chloride first; noise.
     for wrong in (
         "<sg:225>'0'5'6",
@@ -102,14 +134,14 @@ def test_reading_is_strict_and_takes_the_tags_or_not() -> None:
         "<sg:225>'0'5'6'4",
         "",
     ):
-        assert crystals.read_crystal(wrong) is None, wrong
+        assert crystal_checks.read_crystal(wrong) is None, wrong
 
 
 def test_the_shortest_distance_of_rock_salt_is_half_an_edge() -> None:
-    crystal = crystals.read_crystal(ROCK_SALT)
+    crystal = crystal_checks.read_crystal(ROCK_SALT)
     assert crystal is not None
-    assert crystals.smallest_distance_angstrom(crystal.cell()) == pytest.approx(2.82)
-    assert crystals.structurally_valid(crystal)
+    assert crystal_checks.smallest_distance_angstrom(crystal.cell()) == pytest.approx(2.82)
+    assert crystal_checks.structurally_valid(crystal)
 
 
 def test_the_shortest_distance_does_not_depend_on_the_choice_of_cell() -> None:
@@ -118,19 +150,19 @@ def test_the_shortest_distance_does_not_depend_on_the_choice_of_cell() -> None:
     for _ in range(20):
         lattice = np.diag(rng.uniform(2.0, 4.0, 3)) + rng.uniform(-0.3, 0.3, (3, 3))
         points = rng.random((4, 3))
-        plain = crystals.smallest_distance_angstrom(Cell(lattice, points, ("Na",) * 4))
+        plain = crystal_checks.smallest_distance_angstrom(Cell(lattice, points, ("Na",) * 4))
         change = np.array([[1, 3, -2], [0, 1, 4], [0, 0, 1]])
         skewed = change @ lattice
         moved = (points @ np.linalg.inv(change)) % 1.0
-        again = crystals.smallest_distance_angstrom(Cell(skewed, moved, ("Na",) * 4))
+        again = crystal_checks.smallest_distance_angstrom(Cell(skewed, moved, ("Na",) * 4))
         assert again == pytest.approx(plain)
 
 
 def test_atoms_on_top_of_each_other_are_no_structure() -> None:
     # Edge of 0.80 Å: neighbours 0.40 Å apart.
-    tight = crystals.read_crystal("<sg:225>'0'0'8'0{Na}|a{Cl}|b")
+    tight = crystal_checks.read_crystal("<sg:225>'0'0'8'0{Na}|a{Cl}|b")
     assert tight is not None
-    assert not crystals.structurally_valid(tight)
+    assert not crystal_checks.structurally_valid(tight)
 
 
 def test_counts_over_a_sample(composition: object) -> None:

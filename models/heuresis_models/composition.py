@@ -34,6 +34,8 @@ class States(StrEnum):
 class _Element(NamedTuple):
     positive: tuple[int, ...]
     negative: tuple[int, ...]
+    common: tuple[int, ...]
+    """Those that the element mostly takes."""
     electronegativity: float
     """Pauling; not a number where none is known."""
     metal: bool
@@ -54,11 +56,36 @@ def charge_balanced(composition: Mapping[str, int], states: States = States.KNOW
         DataError: no element, an unknown one, or a count below 1.
         MissingExtraError: pymatgen is not installed.
     """
+    return balancing_charges(composition, states) is not None
+
+
+def balancing_charges(
+    composition: Mapping[str, int], states: States = States.KNOWN
+) -> dict[str, int] | None:
+    """Return charges that make a composition neutral, with the most common states that do.
+
+    The rule and the errors are those of `charge_balanced`.
+
+    Returns:
+        Element → charge; None: there are no such charges.
+    """
     counts = _checked(composition)
     parts = [(_element(symbol, states), count) for symbol, count in counts.items()]
     known = sorted({part.electronegativity for part, _ in parts if not _unknown(part)})
     # Elements up to the threshold are cations, those above are anions; equals stay together.
-    return any(_neutral(parts, threshold) for threshold in known or [0.0])
+    found = [way for limit in known or [0.0] if (way := _neutral(parts, limit)) is not None]
+    if not found:
+        return None
+    return dict(zip(counts, min(found).charges, strict=True))
+
+
+def ions(charge: int, states: States = States.KNOWN) -> tuple[str, ...]:
+    """Return the elements that commonly take a charge: what may stand in for one another.
+
+    Raises:
+        MissingExtraError: pymatgen is not installed.
+    """
+    return tuple(s for s in ELEMENT_SYMBOLS if charge in _element(s, states).common)
 
 
 def smact_valid(composition: Mapping[str, int], states: States = States.KNOWN) -> bool:
@@ -74,9 +101,16 @@ def smact_valid(composition: Mapping[str, int], states: States = States.KNOWN) -
     return charge_balanced(counts, states)
 
 
-def _neutral(parts: list[tuple[_Element, int]], threshold: float) -> bool:
-    """Whether charges can add up to zero, cations at and below the threshold, anions above."""
-    sums = {0}
+class _Way(NamedTuple):
+    """Charges of the first elements; compared by how many of them are uncommon."""
+
+    uncommon: int
+    charges: tuple[int, ...]
+
+
+def _neutral(parts: list[tuple[_Element, int]], threshold: float) -> _Way | None:
+    """Return charges that add up to zero, cations at and below the threshold, anions above."""
+    ways = {0: _Way(0, ())}
     for part, count in parts:
         if _unknown(part):
             charges = part.positive + part.negative
@@ -84,8 +118,15 @@ def _neutral(parts: list[tuple[_Element, int]], threshold: float) -> bool:
             charges = part.positive
         else:
             charges = part.negative
-        sums = {total + count * charge for total in sums for charge in charges}
-    return 0 in sums
+        longer: dict[int, _Way] = {}
+        for total, way in ways.items():
+            for charge in charges:
+                uncommon = way.uncommon + (charge not in part.common)
+                new = _Way(uncommon, (*way.charges, charge))
+                at = total + count * charge
+                longer[at] = min(longer.get(at, new), new)
+        ways = longer
+    return ways.get(0)
 
 
 def _unknown(part: _Element) -> bool:
@@ -122,6 +163,7 @@ def _element(symbol: str, states: States) -> _Element:
     return _Element(
         positive=tuple(charge for charge in charges if charge > 0),
         negative=tuple(charge for charge in charges if charge < 0),
+        common=tuple(sorted({int(state) for state in element.common_oxidation_states})),
         electronegativity=electronegativity,
         metal=bool(element.is_metal),
     )
