@@ -25,6 +25,7 @@ from heuresis.records import (
     Proposal,
     ScoredCandidate,
 )
+from heuresis.spaces.features import Features
 from heuresis.tasks import PoolSpec, Settlement, Task
 
 
@@ -47,6 +48,25 @@ class DesignSpace(Protocol):
 
     def depict(self, text: str) -> str:
         """Return a self-contained SVG picture of a canonical text."""
+        ...
+
+
+@runtime_checkable
+class Featured(Protocol):
+    """A space that says what its texts are made of: an optional second port of spaces.
+
+    Surrogates read features only, so what they can do they can do in any such space.
+    """
+
+    feature_blocks: ClassVar[tuple[str, ...]]
+    """Names of the blocks of counts that it knows; the first is the usual one."""
+
+    def features(self, texts: Sequence[str], blocks: Sequence[str] = ...) -> Features:
+        """Return features of canonical texts, in order, with the blocks of counts asked for.
+
+        Raises:
+            InvalidCandidate: a text cannot be read.
+        """
         ...
 
 
@@ -178,6 +198,7 @@ __all__ = [
     "DesignSpace",
     "Event",
     "Executor",
+    "Featured",
     "Ledger",
     "Mapping",
     "Observer",

@@ -12,11 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from heuresis.errors import InvalidCandidate
+from heuresis.spaces.molecule_features import BLOCKS, MORGAN, MoleculeFeatures
 from heuresis.spaces.molecule_rules import MoleculeRules, in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rdkit.Chem import Mol
     from rdkit.Chem.Draw.rdMolDraw2D import MolDraw2D
+
+    from heuresis.spaces.features import Features
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 260, 180
 _CANONICAL_ROUNDS = 5
@@ -33,6 +38,7 @@ class MoleculeSpace:
 
     kind: ClassVar[str] = "molecule"
     Config: ClassVar[type[MoleculeRules]] = MoleculeRules
+    feature_blocks: ClassVar[tuple[str, ...]] = BLOCKS
 
     def __init__(self, config: MoleculeRules) -> None:
         from rdkit.Chem import GetPeriodicTable, MolFromSmarts
@@ -43,6 +49,7 @@ class MoleculeSpace:
         table = GetPeriodicTable()
         self._elements = {table.GetAtomicNumber(symbol) for symbol in config.elements} | {1}
         self._uncharger = Uncharger()
+        self._features: MoleculeFeatures | None = None
         self._forbidden = {n: MolFromSmarts(s) for n, s in config.forbid_smarts.items()}
         self._required = {n: MolFromSmarts(s) for n, s in config.require_smarts.items()}
         self._alerts = {}
@@ -88,6 +95,12 @@ class MoleculeSpace:
         self._draw(drawer, text)
         picture: bytes = drawer.GetDrawingText()
         return picture
+
+    def features(self, texts: Sequence[str], blocks: Sequence[str] = (MORGAN,)) -> Features:
+        """Return counted fragments and descriptors of SMILES; see `MoleculeFeatures`."""
+        if self._features is None:
+            self._features = MoleculeFeatures()
+        return self._features(texts, blocks)
 
     def describe(self) -> str:
         """Return one line for people: what this space allows."""

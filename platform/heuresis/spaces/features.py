@@ -1,0 +1,108 @@
+"""What a candidate is made of, as numbers: counted parts and a few descriptors.
+
+A space that can say this of its texts implements the port `Featured`. Surrogates read nothing else,
+so they know no chemistry, and one that works for molecules works for any space with features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class SparseCounts:
+    """One sparse vector of positive counts per text, as compressed sparse rows.
+
+    Row i is ``indices[starts[i]:starts[i + 1]]`` with the counts at the same places.
+
+    Args:
+        starts: shape (texts + 1,).
+        indices: numbers of the parts, rising within a row, below ``width``.
+        counts: how often each part occurs; at least 1.
+        width: number of different parts that could be told apart.
+    """
+
+    starts: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    width: int
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[tuple[NDArray[np.int32], NDArray[np.int32]]], width: int
+    ) -> SparseCounts:
+        """Join rows, each given as (indices, counts)."""
+        starts = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(indices) for indices, _ in rows], out=starts[1:])
+        empty = np.zeros(0, dtype=np.int32)
+        return cls(
+            starts=starts,
+            indices=np.concatenate([empty, *(indices for indices, _ in rows)]),
+            counts=np.concatenate([empty, *(counts for _, counts in rows)]),
+            width=width,
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def row(self, place: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return (indices, counts) of one text."""
+        part = slice(int(self.starts[place]), int(self.starts[place + 1]))
+        return self.indices[part], self.counts[part]
+
+    def totals(self) -> NDArray[np.int64]:
+        """Return the sum of the counts of each text."""
+        sums = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        totals: NDArray[np.int64] = sums[self.starts[1:]] - sums[self.starts[:-1]]
+        return totals
+
+    def take(self, places: Sequence[int] | NDArray[np.int64]) -> SparseCounts:
+        """Return the rows at ``places``, in that order."""
+        return SparseCounts.of([self.row(int(place)) for place in places], self.width)
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of some texts, in their order.
+
+    Args:
+        counts: named blocks of counted parts, e.g. ``morgan``; one row per text in each.
+        descriptors: shape (texts, D), finite, each column in a unit of its own.
+        names: of the D descriptors.
+    """
+
+    counts: Mapping[str, SparseCounts]
+    descriptors: NDArray[np.float64]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+    def take(self, places: Sequence[int] | NDArray[np.int64]) -> Features:
+        """Return the features of the texts at ``places``, in that order."""
+        rows = np.asarray(places, dtype=np.int64)
+        return Features(
+            counts={name: block.take(rows) for name, block in self.counts.items()},
+            descriptors=self.descriptors[rows],
+            names=self.names,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Features]) -> Features:
+        """Return one after the other; all must have the same blocks and descriptors."""
+        first = parts[0]
+        blocks = {
+            name: SparseCounts.of(
+                [part.counts[name].row(i) for part in parts for i in range(len(part))],
+                block.width,
+            )
+            for name, block in first.counts.items()
+        }
+        return cls(blocks, np.concatenate([part.descriptors for part in parts]), first.names)
