@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
+from observed_campaign import answers_known, observed_plan
 
+from heuresis.engine.controller import Controller
 from heuresis.errors import PoolError
+from heuresis.events import Proposed
 from heuresis.execution.ray_pool import DEATHS_ALLOWED, RayExecutor
+from heuresis.ledger import SQLiteLedger
 from heuresis.records import Failure, FailureCause
-from heuresis.tasks import LearnResult, ProposeResult, Settlement, Task
+from heuresis.tasks import LearnResult, ProposeResult, ProposeTask, Settlement, Task
 from heuresis.testing.executor_contract import (
     await_end,
     causes_of,
@@ -110,6 +115,40 @@ def test_reborn_proposer_knows_what_it_had_saved(executor: RayExecutor, tmp_path
     assert failed.cause is FailureCause.CRASH
     assert isinstance(proposed, ProposeResult)
     assert proposed.model_version == "lessons-1"
+
+
+def test_reborn_observer_is_told_everything(executor: RayExecutor, tmp_path: Path) -> None:
+    campaign = observed_plan(tmp_path)
+    asks: list[ProposeTask] = []
+
+    class Deadly:
+        """Kills the proposer's idle actor just before its seventh ask."""
+
+        start, next_settled, close = executor.start, executor.next_settled, executor.close
+
+        def submit(self, task: Task) -> None:
+            if isinstance(task, ProposeTask):
+                asks.append(task)
+                if len(asks) == 7:
+                    ray.kill(executor._pools["words"].slots[0].actor)
+            executor.submit(task)
+
+    ledger = SQLiteLedger.open(tmp_path / "ledger.sqlite", create=True)
+    with contextlib.closing(ledger):
+        controller = Controller(campaign, ledger, Deadly(), now=time.time)
+        controller.replay()
+        executor.start(campaign.pools)
+        assert controller.run().kind == "finished"
+        entries = list(ledger.read())
+    failures = [
+        e.event.failure for e in entries if isinstance(e.event, Proposed) and e.event.failure
+    ]
+    assert [failure.cause for failure in failures] in (["crash"], ["lost"])
+    assert asks[6].news_from > 0, "its news alone would have been too little"
+    assert (asks[7].news_from, len(asks[7].news)) == (0, asks[7].observed)
+    assert asks[7].observed > 4
+    assert answers_known(entries, campaign) >= 8
+    executor.close()
 
 
 def test_crash_loop_breaks_the_pool_and_only_it(executor: RayExecutor) -> None:

@@ -8,6 +8,7 @@ path ``module:Class``, so a third party's tests can name their own classes too.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import os
 import subprocess
@@ -34,6 +35,7 @@ from heuresis.records import (
     Evaluation,
     LearningReport,
     Measurement,
+    Observation,
     OracleDeclaration,
     Outcome,
     OutputDeclaration,
@@ -46,6 +48,7 @@ PLUGINS = "heuresis.testing.fakes:load"
 TEXT_SPACE = "heuresis.testing.fakes:TextSpace"
 SCRIPTED_ORACLE = "heuresis.testing.fakes:ScriptedOracle"
 SCRIPTED_PROPOSER = "heuresis.testing.fakes:ScriptedProposer"
+OBSERVING_PROPOSER = "heuresis.testing.fakes:ObservingProposer"
 
 
 def load(group: str, name: str) -> Any:
@@ -333,3 +336,50 @@ class ScriptedProposer:
     def load(self, folder: Path) -> None:
         """Read the lessons."""
         self._lessons = json.loads((folder / "lessons.json").read_text())
+
+
+class ObservingProposer(ScriptedProposer):
+    """A `ScriptedProposer` whose words end with a digest of all that it was told."""
+
+    class Config(ScriptedProposer.Config):
+        """What to do besides."""
+
+        raise_share: float = 0.0
+        """Share of asks and lessons that break half-way, as the generator given decides."""
+
+    def __init__(self, config: Config, space: Any) -> None:
+        super().__init__(config, space)
+        self._raise_share = config.raise_share
+        self._told: list[Observation] = []
+
+    @staticmethod
+    def digest(told: Sequence[Observation]) -> str:
+        """Return four to eleven digits that depend on every observation and on their order."""
+        text = "".join(observation.model_dump_json() for observation in told)
+        digits = hashlib.sha256(text.encode()).hexdigest()
+        return digits[: 4 + int(digits[-1], 16) // 2]
+
+    def observe(self, news: Sequence[Observation]) -> None:
+        """Keep the news; the candidate ``raise`` breaks it half-way."""
+        for observation in news:
+            if observation.candidate.text == "raise":
+                raise RuntimeError("this news is too bad")
+            self._told.append(observation)
+
+    def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
+        """Return words that end with the digest."""
+        if rng.random() < self._raise_share:
+            self._told.clear()
+            raise RuntimeError("the model lost its mind")
+        mark = self.digest(self._told)
+        words = [f"{p.text}-{mark}" for p in super().propose(prompt, count, rng)]
+        return [
+            Proposal(text=word, operator="sample") for word in words if word not in prompt.in_flight
+        ]
+
+    def learn(self, examples: Sequence[ScoredCandidate], rng: Generator) -> LearningReport:
+        """Learn, or break half-way."""
+        if rng.random() < self._raise_share:
+            self._told.clear()
+            raise RuntimeError("diverged")
+        return super().learn(examples, rng)

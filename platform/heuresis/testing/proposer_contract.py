@@ -24,8 +24,15 @@ import pytest
 from pydantic import ValidationError
 
 from heuresis.errors import InvalidCandidate, UserError
-from heuresis.ports import DesignSpace, Proposer, Trainable
-from heuresis.records import Candidate, LearningReport, Prompt, Proposal, ScoredCandidate
+from heuresis.ports import DesignSpace, Observer, Proposer, Trainable
+from heuresis.records import (
+    Candidate,
+    LearningReport,
+    Observation,
+    Prompt,
+    Proposal,
+    ScoredCandidate,
+)
 
 COUNT = 12
 
@@ -82,6 +89,47 @@ def canonical(space: DesignSpace, proposals: list[Proposal]) -> list[str]:
         except InvalidCandidate:
             continue
     return texts
+
+
+def observations(case: ProposerCase, count: int = 40) -> list[Observation]:
+    """Return a made-up history: the exemplars and what the proposer itself gives, all verdicts."""
+    texts = [case.space.canonical(text) for text in case.exemplars]
+    for seed in range(20):
+        if len(texts) >= count:
+            break
+        proposals = make(case).propose(prompt(case, 3), COUNT, np.random.default_rng(100 + seed))
+        texts += canonical(case.space, proposals)
+    history = []
+    for place, text in enumerate(dict.fromkeys(texts[:count])):
+        candidate = Candidate.of(case.space.kind, text)
+        score = (7 * place % 31) / 31
+        known = {"first": score**0.5}
+        if place % 8 == 7:
+            told = Observation(candidate=candidate, verdict="failed")
+        elif place % 8 == 5:
+            told = Observation(
+                candidate=candidate, verdict="infeasible", bound=score, desirabilities=known
+            )
+        elif place % 8 == 3:
+            told = Observation(
+                candidate=candidate, verdict="dropped", bound=score, desirabilities=known
+            )
+        else:
+            known["second"] = score**1.5
+            told = Observation(
+                candidate=candidate, verdict="completed", score=score, bound=score,
+                desirabilities=known,
+            )  # fmt: skip
+        history.append(told)
+    return history
+
+
+def observer(case: ProposerCase) -> Any:
+    """Build the proposer; skip the test if it does not observe."""
+    proposer = make(case)
+    if not isinstance(proposer, Observer):
+        pytest.skip("this proposer does not observe")
+    return proposer
 
 
 class ProposerContract:
@@ -178,3 +226,32 @@ class ProposerContract:
         assert restored.propose(question, COUNT, np.random.default_rng(7)) == pupil.propose(
             question, COUNT, np.random.default_rng(7)
         )
+
+    def test_told_the_same_in_other_portions_it_proposes_the_same(self, case: ProposerCase) -> None:
+        at_once, one_by_one, asked_between = observer(case), observer(case), observer(case)
+        history = observations(case)
+        before = global_state()
+        at_once.observe(history)
+        for place, observation in enumerate(history):
+            one_by_one.observe([observation])
+            asked_between.observe([observation])
+            if place % 11 == 4:  # what it works out for one answer must not colour the next
+                asked_between.propose(prompt(case, 1), COUNT, np.random.default_rng(place))
+        for exemplars in (0, 3):
+            answers = [
+                told.propose(prompt(case, exemplars), COUNT, np.random.default_rng(8))
+                for told in (at_once, one_by_one, asked_between)
+            ]
+            assert answers[0], "told of everything, it has nothing to propose"
+            assert answers[0] == answers[1], "told one by one it proposes something else"
+            assert answers[0] == answers[2], "asked in between it proposes something else"
+        assert before == global_state(), "a global random generator was used"
+
+    def test_what_it_was_told_of_is_not_proposed_again(self, case: ProposerCase) -> None:
+        proposer = observer(case)
+        history = observations(case)
+        proposer.observe(history)
+        again = canonical(
+            case.space, proposer.propose(prompt(case, 3), COUNT, np.random.default_rng(100))
+        )
+        assert not set(again) & {observation.candidate.text for observation in history}

@@ -6,10 +6,17 @@ import pytest
 
 from heuresis.errors import PoolError
 from heuresis.execution.worker import WorkerHost
-from heuresis.records import Evaluation, Failure, FailureCause
-from heuresis.tasks import EvaluateResult, LearnResult, PoolSpec
+from heuresis.records import Evaluation, Failure, FailureCause, Observation
+from heuresis.tasks import EvaluateResult, LearnResult, PoolSpec, ProposeResult, ProposeTask, Result
 from heuresis.testing.executor_contract import evaluate, learn, oracle_pool, propose, proposer_pool
-from heuresis.testing.fakes import PLUGINS, SCRIPTED_ORACLE, TEXT_SPACE
+from heuresis.testing.fakes import (
+    OBSERVING_PROPOSER,
+    PLUGINS,
+    SCRIPTED_ORACLE,
+    TEXT_SPACE,
+    ObservingProposer,
+    candidate,
+)
 
 
 def host(pool: PoolSpec, scratch_root: Path | None = None) -> WorkerHost:
@@ -96,3 +103,68 @@ def test_a_full_disk_is_no_fault_of_the_candidates(tmp_path: Path) -> None:
     result = host(oracle_pool(), tmp_path / "file").run(evaluate("a", "x", "y")).result
     assert isinstance(result, EvaluateResult)
     assert [o.cause for o in result.outcomes if isinstance(o, Failure)] == [FailureCause.LOST] * 2
+
+
+HISTORY = tuple(
+    Observation(candidate=candidate(text), verdict="completed", score=0.5, bound=0.5)
+    for text in ("a", "b", "c", "d", "e")
+)
+
+
+def ask(name: str, first: int, observed: int, *exemplars: str) -> ProposeTask:
+    """Return an ask that brings the history from ``first`` up to ``observed``."""
+    told = {"observed": observed, "news_from": first, "news": HISTORY[first:observed]}
+    return propose(name, *exemplars).model_copy(update=told)
+
+
+def knows(result: Result) -> str:
+    """Return the digest of what the proposer knew."""
+    assert isinstance(result, ProposeResult), result
+    marks = {screened.canonical.rpartition("-")[2] for screened in result.proposals}
+    assert len(marks) == 1
+    return marks.pop()
+
+
+def digest(observed: int) -> str:
+    return ObservingProposer.digest(HISTORY[:observed])
+
+
+def test_an_observing_proposer_is_told_the_news_and_never_twice() -> None:
+    worker = host(proposer_pool(kind=OBSERVING_PROPOSER))
+    assert knows(worker.run(ask("a", 0, 2)).result) == digest(2)
+    assert knows(worker.run(ask("b", 2, 4)).result) == digest(4)
+    assert knows(worker.run(ask("c", 4, 4)).result) == digest(4)
+    assert knows(worker.run(ask("d", 0, 5)).result) == digest(5), "sent again, told once"
+
+
+@pytest.mark.parametrize(("first", "observed"), [(3, 5), (1, 1)])
+def test_a_gap_is_lost_and_everything_heals_it(first: int, observed: int) -> None:
+    worker = host(proposer_pool(kind=OBSERVING_PROPOSER))
+    gap = worker.run(ask("a", first, observed)).result
+    assert isinstance(gap, Failure)
+    assert gap.cause is FailureCause.LOST
+    assert "knows the first 0 of" in gap.message
+    assert knows(worker.run(ask("b", 0, 5)).result) == digest(5)
+
+
+def test_one_that_knows_more_than_it_may_starts_anew() -> None:
+    worker = host(proposer_pool(kind=OBSERVING_PROPOSER))
+    worker.run(ask("a", 0, 4))
+    early = worker.run(ask("b", 0, 2)).result
+    assert isinstance(early, Failure)
+    assert early.cause is FailureCause.LOST
+    assert knows(worker.run(ask("c", 0, 2)).result) == digest(2)
+
+
+def test_one_that_broke_while_observing_or_proposing_starts_anew(tmp_path: Path) -> None:
+    worker = host(proposer_pool(kind=OBSERVING_PROPOSER, checkpoint_root=str(tmp_path)))
+    bad = Observation(candidate=candidate("raise"), verdict="failed")
+    news = ask("a", 0, 2).model_copy(update={"news": (HISTORY[0], bad)})
+    for breaking in (news, ask("b", 3, 3, "raise")):
+        failure = worker.run(breaking).result
+        assert isinstance(failure, Failure)
+        assert failure.cause is FailureCause.CALCULATION
+        assert isinstance(worker.run(ask("c", 3, 4)).result, Failure), "it knows nothing"
+        assert knows(worker.run(ask("d", 0, 3)).result) == digest(3)
+    assert isinstance(worker.run(learn("e", "raise")).result, Failure)
+    assert isinstance(worker.run(ask("f", 3, 4)).result, Failure), "it was rebuilt"
