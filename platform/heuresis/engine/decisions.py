@@ -6,7 +6,7 @@ follows from a settled task. Neither acts; the controller does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from heuresis.engine.plan import CampaignPlan, OraclePlan, ProposerPlan
 from heuresis.engine.policies import may_retry
@@ -153,7 +153,7 @@ def _ask(plan: CampaignPlan, state: CampaignState) -> Asked | None:
     free = idle or [p for p in free if not p.observes]
     if not free:
         return None
-    proposer = min(free, key=lambda p: (state.asked[p.name] / p.share, p.name))
+    proposer = _chosen(plan, state, free)
     rng = random_generator(plan.seed, "select", state.asks)
     island = int(rng.integers(plan.search.islands))
     exemplars = state.archive.draw(island, rng)
@@ -166,6 +166,18 @@ def _ask(plan: CampaignPlan, state: CampaignState) -> Asked | None:
         count=proposer.batch,
         random_index=state.asks,
     )
+
+
+def _chosen(plan: CampaignPlan, state: CampaignState, free: Sequence[ProposerPlan]) -> ProposerPlan:
+    """Return who is asked of those who can be."""
+    if plan.search.proposer_choice == "shares":
+        return min(free, key=lambda p: (state.asked[p.name] / p.share, p.name))
+    name = state.bandit.choose(
+        {p.name: p.share for p in free},
+        plan.search.bandit.floor,
+        random_generator(plan.seed, "choose", state.asks),
+    )
+    return next(p for p in free if p.name == name)
 
 
 def _is_hungry(plan: CampaignPlan, state: CampaignState) -> bool:

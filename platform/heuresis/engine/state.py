@@ -38,6 +38,7 @@ from heuresis.records import (
     ScoredCandidate,
 )
 from heuresis.search.archive import Archive
+from heuresis.search.bandit import Bandit, BestScores
 from heuresis.search.promotion import PromotionRule
 from heuresis.tasks import EvaluateTask, LearnTask, ProposeTask, Task
 
@@ -51,6 +52,7 @@ class ActiveCandidate:
     """A candidate between its proposal and its final verdict."""
 
     candidate: Candidate
+    proposer: str
     island: int
     epoch: int
     order: int
@@ -68,6 +70,8 @@ class CampaignState:
         self.budget: Budget = plan.budget
         self.archive = Archive(plan.search)
         self.promotion = PromotionRule(plan.search.promotion)
+        self.bandit = Bandit(plan.search.bandit.window)
+        self._bar = BestScores(plan.search.bandit.top)
         self.active: dict[str, ActiveCandidate] = {}
         self.known: set[str] = set()
         self.outstanding: dict[str, Task] = {}
@@ -197,12 +201,18 @@ class CampaignState:
         for accepted in event.accepted:
             self._accept(accepted, event)
         self.empty_asks = 0 if event.accepted else self.empty_asks + 1
+        if not event.accepted:
+            self.bandit.record(event.proposer, success=False)
 
     def _accept(self, accepted: AcceptedProposal, event: Proposed) -> None:
         candidate = accepted.candidate
         self.known.add(candidate.id)
         self.active[candidate.id] = ActiveCandidate(
-            candidate=candidate, island=event.island, epoch=event.epoch, order=self._arrivals
+            candidate=candidate,
+            proposer=event.proposer,
+            island=event.island,
+            epoch=event.epoch,
+            order=self._arrivals,
         )
         self._arrivals += 1
         self._enqueue(candidate.id)
@@ -263,6 +273,9 @@ class CampaignState:
             )
         if event.score is not None:
             self.promotion.add_completed(event.score)
+        success = self._bar.enters(event.score) if event.score is not None else False
+        if success is not None:
+            self.bandit.record(entry.proposer, success)
         value = event.score if event.verdict == "completed" else event.bound
         if event.verdict in ("completed", "dropped") and value is not None:
             # A dropped candidate is bred by its bound: it lost to the threshold, not to nothing.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from heuresis.records import Record
@@ -25,6 +27,25 @@ class PromotionSettings(Record):
     )
 
 
+class BanditSettings(Record):
+    """How proposers are chosen by their success, with `proposer_choice: bandit`."""
+
+    top: int = Field(
+        25,
+        ge=1,
+        description="success is to enter the best so many candidates of the campaign",
+    )
+    window: int = Field(
+        500, ge=10, description="judged candidates, of all proposers, that are remembered"
+    )
+    floor: float = Field(
+        0.1,
+        ge=0.0,
+        le=1.0,
+        description="part of the asks that is dealt out by `share`, whatever the success",
+    )
+
+
 class SearchSettings(Record):
     """Islands, exemplars, resets (FunSearch, doi:10.1038/s41586-023-06924-6), promotion."""
 
@@ -41,3 +62,8 @@ class SearchSettings(Record):
         400, ge=1, description="completed candidates between resets of the weakest half of islands"
     )
     promotion: PromotionSettings = PromotionSettings()
+    proposer_choice: Literal["shares", "bandit"] = Field(
+        "shares",
+        description="who is asked: by `share`, or by who gave the best candidates lately",
+    )
+    bandit: BanditSettings = BanditSettings()
