@@ -1,4 +1,4 @@
-"""Reading, finishing and judging edited graphs."""
+"""Reading, judging and finishing edited graphs; the only place of the moves that calls RDKit."""
 
 from __future__ import annotations
 
@@ -6,97 +6,300 @@ from functools import cache
 from typing import Any
 
 from rdkit import Chem
-from rdkit.Chem import Mol, RWMol, rdMolDescriptors
+from rdkit.Chem import BondStereo, BondType, ChiralType, Mol, RWMol, SanitizeFlags, rdMolDescriptors
 from rdkit.rdBase import BlockLogs
 
-UNLIKELY = {
-    "cumulated double bonds": "[*]=[#6]=[*]",
-    "triple bond in a small ring": "[r3,r4,r5,r6,r7]#[r3,r4,r5,r6,r7]",
-    "oxygen on oxygen": "[#8]~[#8]",
-    "chain of three nitrogens": "[#7;!a;!+]-[#7;!a;!+]-[#7;!a;!+]",
-    "halogen on a heteroatom": "[F,Cl,Br,I]-[!#6]",
-    "sulphur valence": "[#16;v3,v5]",
-    "hydrogen on high-valent sulphur": "[#16;v4,v6;!H0]",
-    "phosphorus valence": "[#15;v4;!+]",
-    "hydrogen on high-valent phosphorus": "[#15;v5;!H0]",
-    "double bond at a three-ring": "[r3]=[*]",
-    "double bond in a four-ring": "[r4]=@[*]",
-    "oxygen–sulphur(II)": "[OX2]-[SX2]",
-    "geminal diol or aminal": "[CX4]([OX2H,NX3H2,SX2H])[OX2H,NX3H2,SX2H]",
-    "enol next to nothing": "[CX3;!a](=[CX3;!a])[OX2H]",
-    "nitrogen–oxygen single bond chain": "[OX2]-[#7;!a;!+]-[OX2]",
-}
-"""Motifs that edits make often and that no chemist would order."""
-
+from heuresis_agents.graph_moves.graph import (
+    CARBON,
+    HIGH_VALENCES,
+    NITROGEN,
+    OXYGEN,
+    SULPHUR,
+    VALENCE,
+    Centre,
+    Geometry,
+    Graph,
+    Special,
+)
 
 LARGEST_RING = 8
 """Edits close larger rings by accident; parents that have them keep them."""
 
+_HALOGENS = frozenset((9, 17, 35, 53))
+_BONDS = (BondType.ZERO, BondType.SINGLE, BondType.DOUBLE, BondType.TRIPLE)
+_ORDERS = {bond: order for order, bond in enumerate(_BONDS) if order}
+_TURNS = {ChiralType.CHI_TETRAHEDRAL_CW: True, ChiralType.CHI_TETRAHEDRAL_CCW: False}
+_SAME_SIDE = {
+    BondStereo.STEREOZ: True,
+    BondStereo.STEREOCIS: True,
+    BondStereo.STEREOE: False,
+    BondStereo.STEREOTRANS: False,
+}
+# An edited graph is Kekulé and has no charges to tidy, so half of RDKit's steps have no work;
+# the SMILES is the same without them (tested).
+_STEPS = int(
+    SanitizeFlags.SANITIZE_PROPERTIES
+    | SanitizeFlags.SANITIZE_SYMMRINGS
+    | SanitizeFlags.SANITIZE_SETAROMATICITY
+    | SanitizeFlags.SANITIZE_ADJUSTHS
+)
 
-@cache
-def _unlikely() -> list[Mol]:
-    return [Chem.MolFromSmarts(smarts) for smarts in UNLIKELY.values()]
 
-
-def editable(smiles: str) -> RWMol | None:
-    """Return a Kekulé graph whose hydrogens follow its bonds; None if the text is unreadable."""
+def editable(smiles: str) -> Graph | None:
+    """Return the graph of a molecule; None if unreadable, or not of one piece."""
     with BlockLogs():
         molecule = Chem.MolFromSmiles(smiles)
-        if molecule is None or molecule.GetNumAtoms() == 0:
+        if molecule is None or molecule.GetNumAtoms() == 0 or len(Chem.GetMolFrags(molecule)) != 1:
             return None
         Chem.Kekulize(molecule, clearAromaticFlags=True)
-    graph = RWMol(molecule)
-    for atom in graph.GetAtoms():
-        if atom.GetFormalCharge() == 0:
-            # Otherwise an edited [nH] would keep the hydrogen that its new bond replaces.
-            atom.SetNumExplicitHs(0)
-            atom.SetNoImplicit(False)
-    graph.UpdatePropertyCache(strict=False)
+    return graph_of(molecule)
+
+
+def graph_of(molecule: Mol) -> Graph | None:
+    """Return the graph of a kekulised molecule; None if it has bonds that no edit knows."""
+    elements: list[int] = []
+    bonds: list[dict[int, int]] = []
+    for atom in molecule.GetAtoms():
+        elements.append(atom.GetAtomicNum())
+        bonds.append({})
+    geometries: dict[tuple[int, int], Geometry] = {}
+    for bond in molecule.GetBonds():
+        order = _ORDERS.get(bond.GetBondType())
+        if order is None:
+            return None
+        first, second = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        bonds[first][second] = order
+        bonds[second][first] = order
+        same_side = _SAME_SIDE.get(bond.GetStereo()) if order == 2 else None
+        if same_side is not None:
+            beside_first, beside_second = bond.GetStereoAtoms()
+            geometries[first, second] = Geometry(beside_first, beside_second, same_side)
+    graph = Graph(elements, bonds, geometries=geometries)
+    for index, atom in enumerate(molecule.GetAtoms()):
+        turn = _TURNS.get(atom.GetChiralTag())
+        if turn is not None:
+            graph.centres[index] = Centre(tuple(bonds[index]), turn)
+        special = Special(
+            atom.GetFormalCharge(),
+            atom.GetTotalNumHs(),
+            atom.GetIsotope(),
+            atom.GetNumRadicalElectrons(),
+        )
+        if special != (0, graph.room(index), 0, 0) or not _ordinary(graph, index):
+            graph.special[index] = special
+    rings = molecule.GetRingInfo().AtomRings()
+    graph.largest_ring = max((len(ring) for ring in rings), default=0)
     return graph
 
 
-def largest_ring(molecule: Mol) -> int:
-    """Return the size of the largest ring (smallest set of rings); 0 without rings."""
-    return max((len(ring) for ring in molecule.GetRingInfo().AtomRings()), default=0)
+def _ordinary(graph: Graph, atom: int) -> bool:
+    """Tell whether the valence of an atom is one that its element has without charge."""
+    element, used = graph.elements[atom], graph.used(atom)
+    return used <= VALENCE.get(element, -1) or used in HIGH_VALENCES.get(element, ())
 
 
-def finished(graph: RWMol, largest: int = 0) -> str | None:
-    """Return the SMILES of an edited graph; None if it is impossible, broken up, or unlikely.
+def finished(graph: Graph) -> str | None:
+    """Return the canonical SMILES of an edited graph; None if it is impossible or unlikely.
 
-    Args:
-        graph: the edited graph; left as it is.
-        largest: ring size that the parents had: such large rings are allowed, in any case
-            `LARGEST_RING`.
+    Rings may be as large as those that the parents had, and in any case `LARGEST_RING`.
     """
+    if not plausible(graph):
+        return None
     with BlockLogs():
-        molecule = graph.GetMol()
-        # The edit may have made or unmade stereo centres; let the perception start afresh.
-        if Chem.SanitizeMol(molecule, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
+        molecule = _molecule(graph)
+        if Chem.SanitizeMol(molecule, _STEPS, catchErrors=True) != SanitizeFlags.SANITIZE_NONE:
             return None
-        Chem.AssignStereochemistry(molecule, cleanIt=True, force=True)
+        if graph.centres or graph.geometries:
+            # The edit may have made or unmade stereo centres; let the perception start afresh.
+            Chem.SetDoubleBondNeighborDirections(molecule)
+            Chem.AssignStereochemistry(molecule, cleanIt=True, force=True)
+        if _unlikely_rings(molecule, graph) or _unlikely_motif(molecule, graph):
+            return None
         smiles: str = Chem.MolToSmiles(molecule)
-        if not smiles or "." in smiles:
-            return None
-        if largest_ring(molecule) > max(largest, LARGEST_RING) or _flat_bridgehead(molecule):
-            return None
-        if any(molecule.HasSubstructMatch(pattern) for pattern in _unlikely()):
-            return None
     return smiles
 
 
-def _flat_bridgehead(molecule: Mol) -> bool:
-    """Tell whether a bridgehead has a double bond, which Bredt's rule forbids in small rings."""
+def _molecule(graph: Graph) -> RWMol:
+    """Return the graph as RDKit's molecule, not yet sanitised."""
+    molecule = RWMol()
+    for element in graph.elements:
+        molecule.AddAtom(_atom(element))
+    for index, special in graph.special.items():
+        atom = molecule.GetAtomWithIdx(index)
+        atom.SetFormalCharge(special.charge)
+        atom.SetNumExplicitHs(special.hydrogens)
+        atom.SetNoImplicit(True)
+        atom.SetIsotope(special.isotope)
+        atom.SetNumRadicalElectrons(special.radicals)
+    for first, neighbours in enumerate(graph.bonds):
+        for second, order in neighbours.items():
+            if first < second:
+                molecule.AddBond(first, second, _BONDS[order])
+    if graph.centres or graph.geometries:
+        _mark_stereo(molecule, graph)
+    return molecule
+
+
+@cache
+def _atom(element: int) -> Any:
+    return Chem.Atom(element)
+
+
+def _mark_stereo(molecule: RWMol, graph: Graph) -> None:
+    """Mark the stereo that edits have left standing: those whose neighbours are the same."""
+    for index, (neighbours, clockwise) in graph.centres.items():
+        if set(neighbours) != set(graph.bonds[index]):
+            continue
+        atom = molecule.GetAtomWithIdx(index)
+        # RDKit counts round an atom in the order in which its bonds were added.
+        places = [neighbours.index(bond.GetOtherAtomIdx(index)) for bond in atom.GetBonds()]
+        odd = sum(a > b for i, a in enumerate(places) for b in places[i + 1 :]) % 2
+        turn = clockwise != bool(odd)
+        atom.SetChiralTag(ChiralType.CHI_TETRAHEDRAL_CW if turn else ChiralType.CHI_TETRAHEDRAL_CCW)
+    for (first, second), geometry in graph.geometries.items():
+        beside = (geometry.beside_first, geometry.beside_second)
+        if (
+            graph.bonds[first].get(second) == 2
+            and beside[0] in graph.bonds[first]
+            and beside[1] in graph.bonds[second]
+        ):
+            bond = molecule.GetBondBetweenAtoms(first, second)
+            if bond.GetBeginAtomIdx() != first:
+                beside = beside[::-1]
+            bond.SetStereoAtoms(*beside)
+            same = geometry.same_side
+            bond.SetStereo(BondStereo.STEREOCIS if same else BondStereo.STEREOTRANS)
+
+
+def plausible(graph: Graph) -> bool:
+    """Tell, without RDKit, whether no atom has a valence or neighbours that chemists avoid.
+
+    Refused: valences that an element does not have; cumulated double bonds; oxygen on oxygen;
+    halogen on a heteroatom; S(IV), S(VI) and P(V) with hydrogens, with more or fewer double bonds
+    than sulphoxides, sulphones and phosphates have, or with double bonds to carbon; oxygen on
+    S(II); two of OH, NH2, SH on one saturated carbon; a nitrogen between two single-bonded oxygens.
+    """
+    elements, special = graph.elements, graph.special
+    for atom, neighbours in enumerate(graph.bonds):
+        element = elements[atom]
+        used = sum(neighbours.values())
+        if element == CARBON:
+            if atom in special:
+                continue
+            if used > 4 or list(neighbours.values()).count(2) > 1:
+                return False
+            if used == len(neighbours) and len(neighbours) > 1 and _aminal(graph, neighbours):
+                return False
+        elif element in _HALOGENS:
+            if atom not in special and any(
+                order > 1 or elements[other] != CARBON for other, order in neighbours.items()
+            ):
+                return False
+        elif element == OXYGEN:
+            if used > 2 and atom not in special:
+                return False
+            for other in neighbours:
+                if elements[other] == OXYGEN or (
+                    elements[other] == SULPHUR and neighbours[other] == 1 and graph.used(other) == 2
+                ):
+                    return False
+        elif element == NITROGEN:
+            if atom in special:
+                continue
+            if used > 3:
+                return False
+            oxygens = [b for b, order in neighbours.items() if elements[b] == OXYGEN and order == 1]
+            if len(oxygens) > 1:
+                return False
+        elif element in HIGH_VALENCES:
+            if (atom not in special or not special[atom].charge) and not _fit_high_valence(
+                elements, element, neighbours, used
+            ):
+                return False
+        elif atom not in special and used > VALENCE.get(element, 0):
+            return False
+    return True
+
+
+def _fit_high_valence(
+    elements: list[int], element: int, neighbours: dict[int, int], used: int
+) -> bool:
+    """Tell whether S or P has its lowest valence, or one of oxides, with enough double bonds."""
+    if used <= VALENCE[element]:
+        return True
+    if used not in HIGH_VALENCES[element]:
+        return False
+    doubles = [other for other, order in neighbours.items() if order == 2]
+    wanted = (used - VALENCE[element]) // 2
+    fit = all(elements[other] in (NITROGEN, OXYGEN, SULPHUR) for other in doubles)
+    return fit and len(doubles) == wanted and 3 not in neighbours.values()
+
+
+def _aminal(graph: Graph, neighbours: dict[int, int]) -> bool:
+    """Tell whether two of OH, NH2 and SH sit on this saturated carbon."""
+    count = 0
+    for other in neighbours:
+        element = graph.elements[other]
+        if (
+            element in (NITROGEN, OXYGEN, SULPHUR)
+            and len(graph.bonds[other]) == 1
+            and other not in graph.special
+        ):
+            count += 1
+    return count > 1
+
+
+def _unlikely_rings(molecule: Mol, graph: Graph) -> bool:
+    """Tell whether rings are too large, strained by double bonds, or hold triple bonds.
+
+    Bredt's rule: no double bond at a bridgehead.
+    """
+    rings = molecule.GetRingInfo().AtomRings()
+    if not rings:
+        return False
+    sizes = [len(ring) for ring in rings]
+    if max(sizes) > max(graph.largest_ring, LARGEST_RING):
+        return True
+    triple = any(3 in neighbours.values() for neighbours in graph.bonds)
+    if triple and _matches(molecule, "[R]#@[R]"):
+        return True
+    if 3 in sizes and _matches(molecule, "[r3]=[*]"):
+        return True
+    if 4 in sizes and _matches(molecule, "[r4]=@[*]"):
+        return True
     # RDKit's type stubs do not know that this argument is a list to be filled.
     bridgeheads: Any = []
     rdMolDescriptors.CalcNumBridgeheadAtoms(molecule, bridgeheads)
     return any(
-        bond.GetBondType() != Chem.BondType.SINGLE
+        bond.GetBondType() != BondType.SINGLE
         for index in bridgeheads
         for bond in molecule.GetAtomWithIdx(index).GetBonds()
     )
 
 
-def free_valence(graph: RWMol, index: int) -> int:
-    """Return how many hydrogens an atom could give up; 0 for charged atoms: they stay."""
-    atom = graph.GetAtomWithIdx(index)
-    return 0 if atom.GetFormalCharge() else int(atom.GetTotalNumHs())
+def _unlikely_motif(molecule: Mol, graph: Graph) -> bool:
+    """Look for motifs that depend on aromaticity, if the atoms for them are there."""
+    elements, special = graph.elements, graph.special
+    nitrogens = hydroxyl = 0
+    for atom, neighbours in enumerate(graph.bonds):
+        if elements[atom] == NITROGEN and atom not in special:
+            nitrogens += 1
+        elif elements[atom] == OXYGEN and len(neighbours) == 1 and not hydroxyl:
+            (carbon,) = neighbours
+            others = graph.bonds[carbon]
+            hydroxyl = neighbours[carbon] == 1 and any(
+                order == 2 and elements[b] == CARBON for b, order in others.items()
+            )
+    if nitrogens > 2 and _matches(molecule, "[#7;!a;!+]-[#7;!a;!+]-[#7;!a;!+]"):
+        return True
+    return bool(hydroxyl) and _matches(molecule, "[CX3;!a](=[CX3;!a])[OX2H]")
+
+
+def _matches(molecule: Mol, smarts: str) -> bool:
+    found: bool = molecule.HasSubstructMatch(_pattern(smarts))
+    return found
+
+
+@cache
+def _pattern(smarts: str) -> Mol:
+    return Chem.MolFromSmarts(smarts)

@@ -10,35 +10,88 @@ stays empty after many tries is a refused child returned, so that the funnel can
 
 from __future__ import annotations
 
-from bisect import bisect
-from itertools import accumulate
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from heuresis.errors import InvalidCandidate, UserError
 from heuresis.plugin import PluginConfig
 from heuresis.ports import DesignSpace
 from heuresis.records import Prompt, Proposal
+from heuresis_agents.libraries import check_library
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from rdkit.Chem import RWMol
+
+    from heuresis_agents.graph_moves.moves import Child, MoleculeMoves, MoveShares
 
 TRIES_PER_PROPOSAL = 30
 DEFAULT_ELEMENTS = {"C": 40, "N": 18, "O": 18, "F": 8, "S": 6, "Cl": 4, "Br": 2, "P": 1}
 """Weights by which new atoms are drawn; those that the space forbids are left out."""
 RARE_ELEMENT_WEIGHT = 1.0
 """Weight of an element that only the space names."""
-START_HEAVY_ATOMS = (8, 30)
-"""Sizes of grown molecules, as far as the space allows them."""
+DEFAULT_HEAVY_ATOMS = (1, 60)
+"""Sizes of children where the space names no limits."""
+
+
+def moves_in(
+    space: DesignSpace, fragments: str | None = None, shares: MoveShares | None = None
+) -> MoleculeMoves:
+    """Return moves that keep to the elements and sizes of a space of molecules.
+
+    Args:
+        space: a space may say what it allows in ``config.elements`` and ``config.heavy_atoms``; one
+            that does not is asked by trial.
+        fragments: path of a library to take fragments from; None: the built-in list.
+        shares: how often what is done.
+
+    Raises:
+        UserError: the space allows only elements that no edit knows, or the library is unreadable
+            or holds nothing of these elements.
+    """
+    from heuresis_agents.graph_moves.fragments import fragments_of
+    from heuresis_agents.graph_moves.moves import MoleculeMoves, placeable
+    from heuresis_agents.libraries import library_texts
+
+    weights = _weights(space)
+    found = None
+    if fragments is not None:
+        found = fragments_of(library_texts(fragments), placeable(weights).values())
+        if not found:
+            raise UserError(
+                f"the library '{fragments}' holds no molecule that is made of"
+                f" {', '.join(weights)} alone and can be cut; name another library or none"
+            )
+    sizes = getattr(_rules(space), "heavy_atoms", DEFAULT_HEAVY_ATOMS)
+    return MoleculeMoves(weights, sizes, found, shares)
+
+
+def _rules(space: DesignSpace) -> Any:
+    return getattr(space, "config", None)
+
+
+def _weights(space: DesignSpace) -> dict[str, float]:
+    """Return the elements that edits may place in this space, with their weights."""
+    from heuresis_agents.graph_moves.moves import placeable
+
+    allowed = getattr(_rules(space), "elements", tuple(DEFAULT_ELEMENTS))
+    known = placeable(allowed)
+    if not known:
+        raise UserError(
+            "graph-moves can place B, C, N, O, F, Si, P, S, Cl, Br and I; the space allows only"
+            f" {', '.join(allowed)}; allow one of those or use another proposer"
+        )
+    return {e: float(DEFAULT_ELEMENTS.get(e, RARE_ELEMENT_WEIGHT)) for e in known}
 
 
 class GraphMovesConfig(PluginConfig):
-    """Shares of the kinds of move."""
+    """Shares of the kinds of move, and where fragments come from."""
 
     crossover_share: float = Field(
-        0.4, ge=0.0, le=1.0, description="share of children with two parents, if there are two"
+        0.5, ge=0.0, le=1.0, description="share of children with two parents, if there are two"
+    )
+    mutation_after_crossover: float = Field(
+        0.2, ge=0.0, le=1.0, description="probability that a child of two parents is mutated, too"
     )
     further_mutation: float = Field(
         0.25, ge=0.0, lt=1.0, description="probability of each mutation after the first"
@@ -50,10 +103,24 @@ class GraphMovesConfig(PluginConfig):
         le=1.0,
         description="share of children grown from a scaffold although there are exemplars",
     )
+    fragments: str | None = Field(
+        None,
+        description="library of SMILES whose common fragments are attached; default: a short list",
+    )
+
+    @field_validator("fragments")
+    @classmethod
+    def _is_there(cls, fragments: str | None) -> str | None:
+        try:
+            if fragments is not None:
+                check_library(fragments)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return fragments
 
 
 class GraphMoves:
-    """Implements `Proposer`. Deterministic given the generator.
+    """Implements `Proposer` and `Preparable`. Deterministic given the generator.
 
     Operators are ``crossover``, ``mutate:MOVE``, where MOVE is the first of the edits, and
     ``start`` for a molecule grown from a scaffold, which has no parents.
@@ -65,47 +132,43 @@ class GraphMoves:
     Config: ClassVar[type[GraphMovesConfig]] = GraphMovesConfig
 
     def __init__(self, config: GraphMovesConfig, space: DesignSpace) -> None:
-        from heuresis_agents.graph_moves.mutations import VALENCE
-
         if space.kind != "molecule":
             raise UserError(f"graph-moves edits molecules; the space is '{space.kind}'")
+        _weights(space)
         self.config = config
         self._space = space
-        # A space may say what it allows; one that does not is asked by trial.
-        rules = getattr(space, "config", None)
-        allowed = getattr(rules, "elements", tuple(DEFAULT_ELEMENTS))
-        self._elements = {
-            element: float(DEFAULT_ELEMENTS.get(element, RARE_ELEMENT_WEIGHT))
-            for element in allowed
-            if element in VALENCE
-        }
-        if not self._elements:
-            raise UserError(
-                f"graph-moves can place {', '.join(VALENCE)}; the space allows only"
-                f" {', '.join(allowed)}; allow one of those or use another proposer"
+        self._prepared: MoleculeMoves | None = None
+
+    def prepare(self) -> None:
+        """Read the library and cut its fragments."""
+        self._moves()
+
+    def _moves(self) -> MoleculeMoves:
+        from heuresis_agents.graph_moves.moves import MoveShares
+
+        if self._prepared is None:
+            config = self.config
+            shares = MoveShares(
+                crossover=config.crossover_share,
+                mutation_after_crossover=config.mutation_after_crossover,
+                further_mutation=config.further_mutation,
+                max_mutations=config.max_mutations,
             )
-        least, most = getattr(rules, "heavy_atoms", START_HEAVY_ATOMS)
-        self._start_sizes = (
-            min(max(least, START_HEAVY_ATOMS[0]), most),
-            max(min(most, START_HEAVY_ATOMS[1]), least),
-        )
+            self._prepared = moves_in(self._space, config.fragments, shares)
+        return self._prepared
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
         """Return up to ``count`` children, all different, none in flight and none a parent."""
-        from heuresis_agents.graph_moves.chemistry import editable
-
-        parents = [
-            (member.candidate.id, graph)
-            for member in prompt.exemplars
-            if (graph := editable(member.candidate.text)) is not None
-        ]
-        taken = {member.candidate.text for member in prompt.exemplars} | set(prompt.in_flight)
-        children: list[Proposal] = []
+        moves = self._moves()
+        ids = {member.candidate.text: member.candidate.id for member in prompt.exemplars}
+        parents = [text for text in ids if moves.readable(text)]
+        taken = ids.keys() | set(prompt.in_flight)
+        proposals: list[Proposal] = []
         for _ in range(count):
-            refused = None
+            refused: Child | None = None
             for _ in range(TRIES_PER_PROPOSAL):
-                child = self._child(parents, rng)
-                if child is None:
+                child = self._child(moves, parents, rng)
+                if child is None or child.text in taken:
                     continue
                 try:
                     text = self._space.canonical(child.text)
@@ -114,81 +177,28 @@ class GraphMoves:
                     continue
                 if text not in taken:
                     taken.add(text)
-                    children.append(child.model_copy(update={"text": text}))
+                    proposals.append(_proposal(child._replace(text=text), ids))
                     break
             else:
-                if refused is not None and refused.text not in taken:
+                if refused is not None:
                     taken.add(refused.text)
-                    children.append(refused)
-        return children
+                    proposals.append(_proposal(refused, ids))
+        return proposals
 
-    def _child(self, parents: list[tuple[str, RWMol]], rng: Generator) -> Proposal | None:
+    def _child(self, moves: MoleculeMoves, parents: list[str], rng: Generator) -> Child | None:
         """Make one child, or None when the moves that were drawn led nowhere."""
-        from rdkit.Chem import RWMol
-
-        from heuresis_agents.graph_moves.chemistry import finished, largest_ring
-        from heuresis_agents.graph_moves.crossover import crossover
-        from heuresis_agents.graph_moves.mutations import pick
-
         if not parents or rng.random() < self.config.random_start:
-            start = self._start(rng)
-            text = finished(start) if start is not None else None
-            return Proposal(text=text, operator="start") if text is not None else None
+            return moves.started(rng)
+        first = int(rng.random() * len(parents))
         if len(parents) > 1 and rng.random() < self.config.crossover_share:
-            index = int(rng.integers(len(parents)))
-            other = (index + 1 + int(rng.integers(len(parents) - 1))) % len(parents)
-            chosen = [parents[index], parents[other]]
-            graph = crossover(RWMol(chosen[0][1]), RWMol(chosen[1][1]), rng)
-            operator = "crossover"
-        else:
-            chosen = [pick(parents, rng)]
-            graph = RWMol(chosen[0][1])
-            operator = self._mutate(graph, rng)
-        if graph is None or not operator:
-            return None
-        text = finished(graph, largest=max(largest_ring(parent) for _, parent in chosen))
-        if text is None:
-            return None
-        return Proposal(text=text, operator=operator, parents=tuple(name for name, _ in chosen))
+            other = (first + 1 + int(rng.random() * (len(parents) - 1))) % len(parents)
+            return moves.crossed(parents[first], parents[other], rng)
+        return moves.mutated(parents[first], rng)
 
-    def _mutate(self, graph: RWMol, rng: Generator) -> str:
-        """Edit the graph in place; return the operator's name, empty if no edit found a place."""
-        from heuresis_agents.graph_moves.mutations import MUTATIONS
 
-        names = list(MUTATIONS)
-        cumulative = list(accumulate(MUTATIONS[name][0] for name in names))
-        operator = ""
-        for _ in range(self.config.max_mutations):
-            name = names[bisect(cumulative, rng.random() * cumulative[-1])]
-            if MUTATIONS[name][1](graph, rng, self._elements) and not operator:
-                operator = f"mutate:{name}"
-            if not operator or rng.random() >= self.config.further_mutation:
-                break
-            graph.UpdatePropertyCache(strict=False)
-        return operator
-
-    def _start(self, rng: Generator) -> RWMol | None:
-        """Grow a molecule to a size that the space allows, from a scaffold or a single atom."""
-        from heuresis_agents.graph_moves.chemistry import editable
-        from heuresis_agents.graph_moves.fragments import STARTING_MOLECULES
-        from heuresis_agents.graph_moves.mutations import (
-            append_atom,
-            attach_fragment,
-            built_from,
-            pick,
-        )
-
-        smallest, greatest = self._start_sizes
-        scaffolds = built_from(STARTING_MOLECULES, frozenset(self._elements), greatest)
-        atoms = ["[SiH4]" if element == "Si" else element for element in self._elements]
-        graph = editable(pick(scaffolds or atoms, rng))
-        size = int(rng.integers(smallest, greatest + 1))
-        for _ in range(size):
-            if graph is None or graph.GetNumAtoms() >= size:
-                break
-            grow = attach_fragment if rng.random() < 0.5 else append_atom
-            grow(graph, rng, self._elements)
-            graph.UpdatePropertyCache(strict=False)
-        if graph is not None:
-            self._mutate(graph, rng)
-        return graph
+def _proposal(child: Child, ids: dict[str, str]) -> Proposal:
+    return Proposal(
+        text=child.text,
+        operator=child.operator,
+        parents=tuple(ids[parent] for parent in child.parents),
+    )

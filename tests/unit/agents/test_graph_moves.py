@@ -11,8 +11,8 @@ from heuresis.records import Candidate, Prompt, Proposal, ScoredCandidate
 from heuresis.spaces.molecule import MoleculeSpace
 from heuresis_agents.graph_moves.chemistry import editable, finished
 from heuresis_agents.graph_moves.crossover import crossover
-from heuresis_agents.graph_moves.fragments import STARTING_MOLECULES, SUBSTITUENTS
-from heuresis_agents.graph_moves.mutations import MUTATIONS
+from heuresis_agents.graph_moves.fragments import STARTING_MOLECULES, SUBSTITUENTS, built_in
+from heuresis_agents.graph_moves.mutations import MUTATIONS, Stock
 from heuresis_agents.proposers.graph_moves import GraphMoves
 
 PARENTS = [
@@ -104,11 +104,12 @@ def test_the_elements_of_the_space_are_respected() -> None:
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_every_mutation_finds_work_and_makes_molecules(name: str) -> None:
     rng = np.random.default_rng(5)
+    stock = Stock({6: 3.0, 7: 1.0, 8: 1.0}, built_in([6, 7, 8]))
     made = set()
     for _ in range(60):
         graph = editable(PARENTS[int(rng.integers(len(PARENTS)))])
         assert graph is not None
-        if MUTATIONS[name][1](graph, rng, {"C": 3.0, "N": 1.0, "O": 1.0}):
+        if MUTATIONS[name][1](graph, rng, stock):
             made.add(finished(graph))
     made.discard(None)
     assert len(made) >= 5, f"{name} made {made}"
@@ -136,7 +137,12 @@ def test_crossover_joins_parts_of_both() -> None:
         "C1=CC1",
         "C1=CCC1",
         "C1CC2=CC(C1)CC2",  # Bredt
-        "C1CCCCCCCC1",
+        "C[SH](=O)(=O)=O",
+        "CP(C)(C)C",
+        "C=S(C)(C)=O",
+        "OCO",
+        "CON(C)OC",
+        "CC(O)=CC",
     ],
 )
 def test_silly_chemistry_is_not_proposed(silly: str) -> None:
@@ -154,10 +160,12 @@ def test_building_blocks_are_sound(text: str) -> None:
         assert SPACE.canonical(smiles) == SPACE.canonical(text)
 
 
-def test_large_rings_of_parents_may_stay() -> None:
+def test_large_rings_of_parents_may_stay_but_are_not_made() -> None:
     graph = editable("C1CCCCCCCCCCC1")
     assert graph is not None
-    assert finished(graph, largest=12) == "C1CCCCCCCCCCC1"
+    assert finished(graph) == "C1CCCCCCCCCCC1"
+    graph.largest_ring = 8
+    assert finished(graph) is None
 
 
 @pytest.mark.parametrize("elements", [("C", "N"), ("Si", "O"), ("O", "N", "F")])
