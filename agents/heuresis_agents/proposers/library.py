@@ -1,13 +1,14 @@
 """Proposer ``library``: draws candidates from a file, with no regard to scores.
 
 The control arm that any search must beat, and a source of diverse starting points. Each ask walks
-through the library in a random order of its own and passes over what the space refuses, what is
-known and what is in flight.
+through the library in a random order of its own and passes over what the space refuses, what was
+measured and what is in flight, so nothing is drawn twice within a campaign.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
@@ -15,7 +16,7 @@ from pydantic import Field, field_validator
 from heuresis.errors import InvalidCandidate, UserError
 from heuresis.plugin import PluginConfig
 from heuresis.ports import DesignSpace
-from heuresis.records import Prompt, Proposal
+from heuresis.records import Observation, Prompt, Proposal
 from heuresis_agents.libraries import check_library, library_texts, random_order, without_stereo
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ class LibraryConfig(PluginConfig):
 
 
 class Library:
-    """Implements `Proposer` for any space whose texts stand one per line.
+    """Implements `Proposer` and `Observer` for any space whose texts stand one per line.
 
-    Deterministic given the generator. The operator is ``draw``; there are no parents.
+    Deterministic given the generator and what was observed. The operator is ``draw``; there are no
+    parents.
 
     Args:
         config: see `LibraryConfig`.
@@ -68,6 +70,7 @@ class Library:
         self._config = config
         self._space = space
         self._texts = library_texts(config.file, space.kind)
+        self._measured: set[str] = set()
         # What the space said of the lines drawn so far: a canonical text, or None if refused.
         self._judged: dict[int, str | None] = {}
         self.refused: Counter[str] = Counter()
@@ -76,6 +79,10 @@ class Library:
     def __len__(self) -> int:
         """Return the number of lines, repeats and refused ones included."""
         return len(self._texts)
+
+    def observe(self, news: Sequence[Observation]) -> None:
+        """Take note of what need not be drawn again, whoever proposed it."""
+        self._measured.update(observation.candidate.text for observation in news)
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
         """Return up to ``count`` canonical texts; fewer when the library is used up.
@@ -92,7 +99,7 @@ class Library:
             text = self._canonical(index)
             if text is None:
                 refused.append(self._text(index))
-            elif text not in taken:
+            elif text not in taken and text not in self._measured:
                 taken.add(text)
                 drawn.append(text)
         unfit = [text for text in dict.fromkeys(refused) if text not in taken]
