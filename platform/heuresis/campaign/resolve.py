@@ -31,6 +31,7 @@ from heuresis.errors import HeuresisError, MissingExtraError, SpecError, UserErr
 from heuresis.ports import PluginConfig
 from heuresis.records import OracleDeclaration, canonical_json
 from heuresis.registry import ORACLES, PROPOSERS, SPACES
+from heuresis.search.pareto import OBJECTIVES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +165,7 @@ class _Resolver:
         if all(oracle is not None for oracle in oracles):
             declared = {o.name: o.declaration for o in oracles if o is not None}
             self.errors += measure_errors(self.document, spec, declared)
+        self._ranking()
         self._budget()
         raise_together(self.errors)
         return ResolvedCampaign(
@@ -265,6 +267,17 @@ class _Resolver:
                 )
             seen.setdefault(title, f"proposer {index}")
 
+    def _ranking(self) -> None:
+        fewest, most = OBJECTIVES
+        count = len(self.spec.objectives)
+        if self.spec.search.ranking == "pareto" and not fewest <= count <= most:
+            self._complain(
+                ("search", "ranking"),
+                f"a Pareto ranking compares {fewest} to {most} objectives, this campaign has"
+                f" {count}; use ranking: score"
+                + (", or make the lesser objectives constraints" if count > most else ""),
+            )
+
     def _budget(self) -> None:
         limits = self.spec.budget.evaluations
         if not isinstance(limits, dict):
@@ -281,8 +294,15 @@ def _notes(spec: CampaignSpec) -> list[str]:
     measures = [term.measure for term in spec.objectives.values()]
     measures += [constraint.measure for constraint in spec.constraints.values()]
     used = {measure.partition(".")[0] for measure in measures}
-    return [
+    notes = [
         f"oracle '{name}' is measured, but no objective or constraint uses it"
         for name in spec.oracles
         if name not in used
     ]
+    promotes = spec.search.promotion.quantile > 0 and len(spec.oracles) > 1
+    if spec.search.ranking == "pareto" and promotes:
+        notes.append(
+            "the cascade drops by the score also with ranking: pareto, which costs the ends of the"
+            " front; search.promotion.quantile: 0 promotes nearly all, constraints drop the rest"
+        )
+    return notes

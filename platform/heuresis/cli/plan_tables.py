@@ -53,12 +53,15 @@ def print_plan(screen: Console, campaign: ResolvedCampaign) -> None:
         text = f"{proposer.name}: share {proposer.section.share:g}, {learns}{knows}"
         _pair(screen, "proposer", text)
     search = spec.search
-    _pair(
-        screen,
-        "search",
+    text = (
         f"{search.islands} islands, {search.exemplars} exemplars per prompt, reset of the weaker"
-        f" half every {search.reset_every} completed",
+        f" half every {search.reset_every} completed"
     )
+    if search.ranking == "pareto":
+        text += "; selection by Pareto front, not by score"
+    if search.proposer_choice == "bandit":
+        text += f"; {1 - search.bandit.floor:.0%} of the asks go by who succeeds"
+    _pair(screen, "search", text)
     _pair(screen, "budget", budget_words(spec.budget))
     for text in campaign.notes:
         _pair(screen, "note", text)

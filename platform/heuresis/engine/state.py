@@ -273,7 +273,8 @@ class CampaignState:
             )
         if event.score is not None:
             self.promotion.add_completed(event.score)
-        success = self._bar.enters(event.score) if event.score is not None else False
+        signature = tuple(round(d, SIGNATURE_DIGITS) for d in desirabilities.values())
+        success = self._succeeded(event, signature)
         if success is not None:
             self.bandit.record(entry.proposer, success)
         value = event.score if event.verdict == "completed" else event.bound
@@ -282,10 +283,19 @@ class CampaignState:
             self.judged += 1
             self.archive.register(
                 ScoredCandidate(candidate=entry.candidate, score=value),
-                tuple(round(d, SIGNATURE_DIGITS) for d in desirabilities.values()),
+                signature,
                 island=entry.island,
                 epoch=entry.epoch,
+                completed=event.verdict == "completed",
             )
+
+    def _succeeded(self, event: Judged, signature: tuple[float, ...]) -> bool | None:
+        """Tell whether a final verdict is a success of its proposer; None: it says nothing."""
+        if event.score is None:
+            return False
+        if self.plan.search.ranking == "pareto":
+            return self.archive.front.admits(signature)
+        return self._bar.enters(event.score)
 
     def _learn_requested(self, event: LearnRequested) -> None:
         elite = {m.candidate.id: m for m in self.archive.best(self.archive.registered)}

@@ -62,6 +62,10 @@ class SearchSettings(Record):
         400, ge=1, description="completed candidates between resets of the weakest half of islands"
     )
     promotion: PromotionSettings = PromotionSettings()
+    ranking: Literal["score", "pareto"] = Field(
+        "score",
+        description="what selection goes by: the score, or dominance among 2 to 4 objectives",
+    )
     proposer_choice: Literal["shares", "bandit"] = Field(
         "shares",
         description="who is asked: by `share`, or by who gave the best candidates lately",

@@ -88,7 +88,7 @@ def test_a_reset_refounds_the_weak_half_and_starts_a_new_epoch() -> None:
     for island in (0, 1):
         assert archive.islands[island].epoch == 1
         assert archive.islands[island].size == 1
-        assert archive.islands[island].best in (0.6, 0.7)
+        assert archive.islands[island].worth in (0.6, 0.7)
     assert [archive.islands[i].epoch for i in (2, 3)] == [0, 0]
 
 
@@ -113,3 +113,91 @@ def test_promotion_needs_to_beat_the_quantile_of_recent_scores() -> None:
     for _ in range(WINDOW):
         rule.add_completed(0.9)
     assert rule.threshold() == pytest.approx(0.9)
+
+
+def pareto_archive(**settings: int | float) -> Archive:
+    return Archive(SearchSettings.model_validate({"islands": 1, "ranking": "pareto", **settings}))
+
+
+def put(archive: Archive, *point: float, completed: bool = True, island: int = 0) -> None:
+    score = float(np.prod(point)) ** (1 / len(point))
+    text = "/".join(map(str, point))
+    archive.register(
+        ScoredCandidate(candidate=Candidate.of("integer", text), score=score),
+        point,
+        island=island,
+        epoch=0,
+        completed=completed,
+    )
+
+
+def ranked(archive: Archive, island: int = 0) -> list[str]:
+    home = archive.islands[island]
+    return [home.at(rank)[-1].candidate.text for rank in range(len(home.ranking))]
+
+
+def test_a_pareto_island_ranks_by_front_then_by_crowding() -> None:
+    archive = pareto_archive()
+    for point in ((0.1, 0.9), (0.5, 0.5), (0.4, 0.6), (0.9, 0.1), (0.3, 0.3), (0.05, 0.89)):
+        put(archive, *point)
+    put(archive, 0.99, completed=False)
+    assert set(ranked(archive)[:2]) == {"0.1/0.9", "0.9/0.1"}
+    assert ranked(archive)[2:6] == ["0.5/0.5", "0.4/0.6", "0.3/0.3", "0.05/0.89"]
+    assert ranked(archive)[-1] == "0.99", "what is not measured in full cannot be compared"
+    assert {m.candidate.text for m in archive.front.items} == {
+        "0.1/0.9", "0.5/0.5", "0.4/0.6", "0.9/0.1"
+    }  # fmt: skip
+
+
+def test_the_ends_of_a_front_are_drawn_where_the_score_would_not() -> None:
+    drawn = {}
+    for ranking in ("pareto", "score"):
+        archive = Archive(
+            SearchSettings.model_validate({"islands": 1, "ranking": ranking, "exemplars": 1})
+        )
+        for number in range(60):
+            put(archive, 0.5 + number / 1000, 0.56 - number / 1000)
+        put(archive, 0.99, 0.01)
+        rng = np.random.default_rng(0)
+        counts = Counter(archive.draw(0, rng)[0].candidate.text for _ in range(3000))
+        drawn[ranking] = counts["0.99/0.01"] / 3000
+    assert drawn["pareto"] > 0.05
+    assert drawn["score"] < 0.01
+
+
+def test_a_pareto_island_forgets_the_dominated_first() -> None:
+    archive = pareto_archive(island_capacity=10)
+    for number in range(8):
+        put(archive, 0.2 + number / 10, 0.9 - number / 10)
+    for number in range(30):
+        put(archive, 0.1 + number / 1000, 0.1)
+    assert archive.islands[0].size <= 12
+    held = set(ranked(archive))
+    assert {m.candidate.text for m in archive.front.items} <= held
+
+
+def test_a_pareto_reset_goes_by_hypervolume_and_refounds_from_the_front() -> None:
+    archive = pareto_archive(islands=2)
+    put(archive, 0.7, 0.7, island=0)  # the better score
+    for point in ((0.95, 0.4), (0.6, 0.6), (0.4, 0.95), (0.3, 0.3)):
+        put(archive, *point, island=1)
+    seen = set()
+    for seed in range(20):
+        founders = archive.choose_founders(np.random.default_rng(seed))
+        assert list(founders) == [0]
+        assert founders[0] is not None
+        seen.add(founders[0].candidate.text)
+    assert seen == {"0.95/0.4", "0.6/0.6", "0.4/0.95"}
+    archive.reset({0: Candidate.of("integer", "0.4/0.95").id})
+    assert archive.islands[0].epoch == 1
+    assert archive.islands[0].worth == pytest.approx(0.38)
+
+
+def test_the_best_of_a_pareto_archive_are_its_front_then_by_score() -> None:
+    archive = pareto_archive()
+    for point in ((0.9, 0.2), (0.6, 0.7), (0.5, 0.69), (0.1, 0.8), (0.4, 0.4)):
+        put(archive, *point)
+    texts = [m.candidate.text for m in archive.best(10)]
+    assert set(texts[:3]) == {"0.9/0.2", "0.6/0.7", "0.1/0.8"}
+    assert texts[3:] == ["0.5/0.69", "0.4/0.4"]
+    assert archive.best(2) == archive.best(10)[:2]
