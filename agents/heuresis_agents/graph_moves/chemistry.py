@@ -57,13 +57,12 @@ def editable(smiles: str) -> Graph | None:
 
 def graph_of(molecule: Mol) -> Graph | None:
     """Return the graph of a kekulised molecule; None if it has bonds that no edit knows."""
-    elements: list[int] = []
-    bonds: list[dict[int, int]] = []
-    for atom in molecule.GetAtoms():
-        elements.append(atom.GetAtomicNum())
-        bonds.append({})
+    # By number: RDKit's iterators are Python, and cost more than what they iterate over.
+    atoms = [molecule.GetAtomWithIdx(index) for index in range(molecule.GetNumAtoms())]
+    bonds: list[dict[int, int]] = [{} for _ in atoms]
     geometries: dict[tuple[int, int], Geometry] = {}
-    for bond in molecule.GetBonds():
+    for index in range(molecule.GetNumBonds()):
+        bond = molecule.GetBondWithIdx(index)
         order = _ORDERS.get(bond.GetBondType())
         if order is None:
             return None
@@ -74,8 +73,8 @@ def graph_of(molecule: Mol) -> Graph | None:
         if same_side is not None:
             beside_first, beside_second = bond.GetStereoAtoms()
             geometries[first, second] = Geometry(beside_first, beside_second, same_side)
-    graph = Graph(elements, bonds, geometries=geometries)
-    for index, atom in enumerate(molecule.GetAtoms()):
+    graph = Graph([atom.GetAtomicNum() for atom in atoms], bonds, geometries=geometries)
+    for index, atom in enumerate(atoms):
         turn = _TURNS.get(atom.GetChiralTag())
         if turn is not None:
             graph.centres[index] = Centre(tuple(bonds[index]), turn)
