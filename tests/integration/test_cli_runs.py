@@ -18,7 +18,13 @@ from heuresis.campaign.run_folder import RunFolder, RunLock
 from heuresis.cli.main import main
 from heuresis.events import Finished, Settled
 from heuresis.ledger.sqlite import SQLiteLedger
-from heuresis.testing.fakes import PLUGINS, SCRIPTED_ORACLE, SCRIPTED_PROPOSER, TEXT_SPACE
+from heuresis.testing.fakes import (
+    OBSERVING_PROPOSER,
+    PLUGINS,
+    SCRIPTED_ORACLE,
+    SCRIPTED_PROPOSER,
+    TEXT_SPACE,
+)
 
 TOY = f"""\
 campaign: toy
@@ -287,3 +293,49 @@ def test_check_says_what_will_happen(toy: Path, capsys: pytest.CaptureFixture[st
     assert document["valid"] is True
     assert document["resolved"]["oracles"]["slow"]["timeout_s"] == 5.0
     assert len(document["spec_hash"]) == 64
+    assert document["proposers"] == {"words": {"learn_every": 10, "observes": False}}
+
+
+def test_check_knows_who_observes_and_what_a_ranking_needs(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    observing = TOY.replace(SCRIPTED_PROPOSER, OBSERVING_PROPOSER)
+    pareto = "search: {islands: 2, ranking: pareto, proposer_choice: bandit}"
+    toy.write_text(observing.replace("search: {islands: 2}", pareto))
+    assert heuresis("check", toy) == 2
+    assert "search.ranking: a Pareto ranking compares 2 to 4" in capsys.readouterr().err
+    second = "  length: {measure: quick.length, below: 9}\nproposers:"
+    toy.write_text(toy.read_text().replace("proposers:", second))
+    assert heuresis("check", toy) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "is told what became of every candidate" in out
+    assert "selection by Pareto front" in out
+    assert "90% of the asks go by who succeeds" in out
+    assert "the cascade drops by the score" in out
+    assert heuresis("check", toy, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["proposers"]["words"]["observes"] is True
+
+
+def test_a_pareto_campaign_with_a_bandit_and_an_observer_end_to_end(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TOY.replace(SCRIPTED_PROPOSER, OBSERVING_PROPOSER)
+    text = text.replace(
+        "budget:",
+        f'  - {{kind: "{SCRIPTED_PROPOSER}", name: plain, learn_every: 0, batch: 4}}\nbudget:',
+    ).replace("proposers:", "  length: {measure: quick.length, below: 9}\nproposers:")
+    search = "search: {ranking: pareto, proposer_choice: bandit, bandit: {top: 5}}"
+    toy.write_text(text.replace("search: {islands: 2}", search))
+    assert heuresis("run", toy, *RUN) == 0
+    out = capsys.readouterr().out
+    assert "% of the asks |" in out
+    assert heuresis("show", "toy-1", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["front_size"] >= 1
+    assert 0.0 < summary["hypervolume"] <= 1.0
+    assert sum(summary["asks"].values()) > 2
+    assert set(summary["asks"]) == {"words", "plain"}
+    assert heuresis("show", "toy-1") == 0
+    assert "on the Pareto front, hypervolume" in capsys.readouterr().out
+    assert heuresis("top", "toy-1", "-n", "3", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 3

@@ -7,6 +7,7 @@ from pathlib import Path
 from heuresis.campaign.build import versions
 from heuresis.campaign.resolve import ResolvedCampaign, budget_document, load_campaign
 from heuresis.campaign.run_folder import RunFolder, open_ledger
+from heuresis.campaign.spec import CampaignSpec
 from heuresis.errors import RunError
 from heuresis.events import BudgetExtended
 from heuresis.report.page import ReportContext, write_report
@@ -15,7 +16,11 @@ from heuresis.search.objective import Objective
 
 
 def read_view(
-    folder: RunFolder, *, keep: int = 100, metered: list[str] | None = None
+    folder: RunFolder,
+    *,
+    keep: int = 100,
+    metered: list[str] | None = None,
+    front_of: Objective | None = None,
 ) -> CampaignView:
     """Fold a run's whole ledger into what people look at.
 
@@ -23,10 +28,11 @@ def read_view(
         folder: the run.
         keep: how many of the best candidates to keep.
         metered: oracles whose evaluations count as spent; None: all.
+        front_of: see `ranked_objective`.
     """
     ledger = open_ledger(folder)
     try:
-        return CampaignView(keep=keep, metered=metered).apply_all(ledger.read())
+        return CampaignView(keep=keep, metered=metered, front_of=front_of).apply_all(ledger.read())
     finally:
         ledger.close()
 
@@ -38,6 +44,13 @@ def metered_oracles(campaign: ResolvedCampaign) -> list[str] | None:
         for oracle in campaign.oracles
         if oracle.declaration.cost_class.value != "negligible"
     ] or None
+
+
+def ranked_objective(spec: CampaignSpec) -> Objective | None:
+    """Return the objective whose Pareto front a campaign is ranked by; None: ranked by score."""
+    if spec.search.ranking == "score":
+        return None
+    return Objective(spec.objectives, spec.constraints)
 
 
 def report_run(
@@ -72,7 +85,8 @@ def write_campaign_report(
 ) -> Path:
     """Write the report of a campaign that is loaded already; see `report_run`."""
     metered = metered_oracles(campaign)
-    view = read_view(folder, metered=metered)
+    front_of = ranked_objective(campaign.spec)
+    view = read_view(folder, metered=metered, front_of=front_of)
     file = output or folder.report
     context = ReportContext(
         question=campaign.spec.question,
@@ -93,7 +107,9 @@ def write_campaign_report(
             "run folder": str(folder.path),
             "host": str(folder.read_facts().get("host", "")),
         },
-        control=read_view(control, metered=metered) if control is not None else None,
+        control=(
+            read_view(control, metered=metered, front_of=front_of) if control is not None else None
+        ),
         control_name=control.path.name if control is not None else "control arm",
     )
     try:

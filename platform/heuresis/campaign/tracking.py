@@ -55,6 +55,7 @@ def mlflow_tracker(
         artifacts=(folder.original, folder.resolved, folder.versions, folder.report),
         workers={oracle.name: oracle.pool.workers for oracle in plan.oracles},
         metered=[oracle.name for oracle in plan.oracles if oracle.metered] or None,
+        ranked_by_front=plan.search.ranking == "pareto",
         republish=f"heuresis publish {folder.path}",
     )
     return MLflowTracker(

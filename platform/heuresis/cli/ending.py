@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from heuresis.cli.tables import failures, funnel, learning, objective_measures, ranking
+from heuresis.cli.tables import asks, failures, funnel, learning, objective_measures, ranking
 from heuresis.cli.words import duration
 
 if TYPE_CHECKING:
@@ -20,9 +20,14 @@ SHOWN = 10
 
 def fold(session: Session) -> CampaignView:
     """Read the run's whole ledger once more: what is shown is what is stored."""
-    from heuresis.campaign.reporting import metered_oracles, read_view
+    from heuresis.campaign.reporting import metered_oracles, ranked_objective, read_view
 
-    return read_view(session.folder, metered=metered_oracles(session.campaign))
+    campaign = session.campaign
+    return read_view(
+        session.folder,
+        metered=metered_oracles(campaign),
+        front_of=ranked_objective(campaign.spec),
+    )
 
 
 def ending_document(session: Session, end: RunEnd) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def ending_document(session: Session, end: RunEnd) -> dict[str, Any]:
         "reason": end.reason,
         "elapsed_s": session.elapsed_s,
         "summary": summary(view),
-        "top": [candidate_row(r, session.plan.objective) for r in view.top[:SHOWN]],
+        "top": [candidate_row(r, session.plan.objective) for r in view.ranked(SHOWN)],
     }
 
 
@@ -56,11 +61,13 @@ def print_ending(screen: Console, session: Session, end: RunEnd) -> None:
     screen.print(funnel(view, [oracle.name for oracle in session.plan.oracles]))
     for line in failures(view):
         screen.print(f"failed   {line}", markup=False)
+    for line in asks(view):
+        screen.print(f"asked    {line}", markup=False)
     for line in learning(view):
         screen.print(f"learned  {line}", markup=False)
     if view.top:
         measures = objective_measures(session.plan.objective)
-        screen.print(ranking(view.top[:SHOWN], measures, width=screen.width))
+        screen.print(ranking(view.ranked(SHOWN), measures, width=screen.width))
     else:
         screen.print("no candidate was completed, so there is no ranking", style="yellow")
     for name, text in where_to_look(session, end):

@@ -12,6 +12,7 @@ from heuresis.cli.output import console, note, print_json
 
 if TYPE_CHECKING:
     from heuresis.campaign.run_folder import RunFolder
+    from heuresis.campaign.spec import CampaignSpec
     from heuresis.cli.history import History
     from heuresis.events import Entry
     from heuresis.report.projections import CampaignView
@@ -58,13 +59,13 @@ def top(
     view = _view(folder, keep=count)
     objective = _objective(folder)
     if as_json:
-        print_json([candidate_row(record, objective) for record in view.top])
+        print_json([candidate_row(record, objective) for record in view.ranked(count)])
         return
     screen = console()
     if not view.top:
         screen.print("no candidate is completed yet")
         return
-    screen.print(ranking(view.top, objective_measures(objective), width=screen.width))
+    screen.print(ranking(view.ranked(count), objective_measures(objective), width=screen.width))
 
 
 def report(
@@ -168,21 +169,36 @@ def _entries(folder: RunFolder) -> list[Entry]:
 
 
 def _view(folder: RunFolder, keep: int = 100) -> CampaignView:
-    from heuresis.campaign.reporting import read_view
+    from heuresis.campaign.reporting import ranked_objective, read_view
+    from heuresis.errors import SpecError
 
-    return read_view(folder, keep=keep, metered=folder.read_facts().get("metered"))
+    try:
+        front_of = ranked_objective(_spec(folder))
+    except SpecError:  # written by another version: its ledger still tells all but the front
+        front_of = None
+    return read_view(
+        folder,
+        keep=keep,
+        metered=folder.read_facts().get("metered"),
+        front_of=front_of,
+    )
+
+
+def _spec(folder: RunFolder) -> CampaignSpec:
+    from heuresis.campaign.loading import load_document, load_spec
+
+    return load_spec(load_document(folder.resolved))
 
 
 def _objective(folder: RunFolder) -> Objective:
-    from heuresis.campaign.loading import load_document, load_spec
     from heuresis.search.objective import Objective
 
-    spec = load_spec(load_document(folder.resolved))
+    spec = _spec(folder)
     return Objective(spec.objectives, spec.constraints)
 
 
 def _print_summary(folder: RunFolder, view: CampaignView) -> None:
-    from heuresis.cli.tables import failures, funnel, learning
+    from heuresis.cli.tables import asks, failures, funnel, learning
     from heuresis.cli.words import duration, number
 
     screen = console()
@@ -200,10 +216,15 @@ def _print_summary(folder: RunFolder, view: CampaignView) -> None:
         f"{view.evaluations} evaluations, {view.completed} completed in"
         f" {duration(view.running_s)}{top10}"
     )
+    if view.front is not None:
+        screen.print(
+            f"{view.front.size} on the Pareto front, hypervolume"
+            f" {number(view.front.hypervolume, 3)}"
+        )
     screen.print(funnel(view, list(view.stages)))
     reasons = ", ".join(f"{count} {reason}" for reason, count in view.rejected.most_common(6))
     lines = [("rejected", [reasons] if reasons else []), ("failed", failures(view))]
-    for title, texts in [*lines, ("learned", learning(view, 5))]:
+    for title, texts in [*lines, ("asked", asks(view)), ("learned", learning(view, 5))]:
         for text in texts:
             screen.print(f"{title:9} {text}", markup=False)
     for (pool, cause), examples in view.failure_examples.items():

@@ -121,6 +121,16 @@ def failures(view: CampaignView) -> list[str]:
     ]
 
 
+def asks(view: CampaignView) -> list[str]:
+    """Return one line per proposer, when there are several: its share of the asks over time."""
+    if len(view.asked.total) < 2:
+        return []
+    return [
+        f"{name}: {view.asked.share(name):.0%} of the asks |{view.asked.sparkline(name)}|"
+        for name, _ in view.asked.total.most_common()
+    ]
+
+
 def learning(view: CampaignView, last: int = 3) -> list[str]:
     """Return one line per recent learning step."""
     lines = []

@@ -61,7 +61,8 @@ def convergence_chart(
     if not view.best_curve:
         return ""
     arms = [view] if control is None or not control.best_curve else [view, control]
-    highest = 1.08 * max(arm.best_curve[-1].value for arm in arms)
+    volumes = [point.value for point in view.front.curve] if view.front else []
+    highest = 1.08 * max([*(arm.best_curve[-1].value for arm in arms), *volumes])
     frame = _Frame(max(arm.evaluations for arm in arms), min(1.0, highest))
     parts = [_axes(frame)]
     parts += [
@@ -83,6 +84,10 @@ def convergence_chart(
         path = frame.steps(view.top10_curve, view.evaluations)
         parts.append(f'<path class="mean" d="{path}"/>')
         legend.append(("mean", "mean of the ten best"))
+    if view.front is not None and view.front.curve:
+        path = frame.steps(view.front.curve, view.evaluations)
+        parts.append(f'<path class="front" d="{path}"/>')
+        legend.append(("front", "hypervolume of the front"))
     parts.append(f'<path class="best" d="{frame.steps(view.best_curve, view.evaluations)}"/>')
     if view.learning:
         legend.append(("event", "learning step"))

@@ -149,6 +149,11 @@ def _tiles(view: CampaignView) -> str:
     tiles = [
         ("best score", number(view.best_score, 3)),
         ("mean of the ten best", number(view.top10_mean, 3)),
+        *(
+            [(f"hypervolume of {view.front.size} on the front", number(view.front.hypervolume, 3))]
+            if view.front
+            else []
+        ),
         ("candidates completed", f"{view.completed:,}"),
         ("evaluations", f"{view.evaluations:,}"),
         ("proposals valid, recently", percent(view.valid_share)),

@@ -25,6 +25,7 @@ from heuresis.events import (
     Submitted,
 )
 from heuresis.records import Evaluation, Failure, FailureCause, Timing
+from heuresis.report.front import FrontView
 from heuresis.report.rows import (
     CandidateRecord,
     CurvePoint,
@@ -33,6 +34,8 @@ from heuresis.report.rows import (
     StageCounts,
     Tally,
 )
+from heuresis.report.shares import AskHistory
+from heuresis.search.objective import Objective
 
 SHARE_WINDOW = 256
 """Validity and duplicate shares are taken over the last so many proposals (at least one ask)."""
@@ -49,9 +52,16 @@ class CampaignView:
     Args:
         keep: how many of the best completed candidates to keep with all they carry.
         metered: oracles whose settlements advance the evaluations axis; None: all of them.
+        front_of: objective of a campaign that is ranked by Pareto front; None: by score.
     """
 
-    def __init__(self, *, keep: int = 100, metered: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        keep: int = 100,
+        metered: Collection[str] | None = None,
+        front_of: Objective | None = None,
+    ) -> None:
         self._keep = keep
         self._metered = None if metered is None else frozenset(metered)
         self.started: CampaignStarted | None = None
@@ -61,7 +71,8 @@ class CampaignView:
         self.evaluations = 0
         """Settled evaluations, failures included, of the metered oracles: the x axis."""
         self.completed = 0
-        self.asks = 0
+        self.asked = AskHistory()
+        """`asks`, by proposer."""
         self.accepted = 0
         self.rejected: Counter[str] = Counter()
         self.stages: dict[str, StageCounts] = {}
@@ -70,7 +81,9 @@ class CampaignView:
         """By oracle or proposer; retried attempts count too."""
         self.failure_examples: dict[tuple[str, FailureCause], deque[FailureExample]] = {}
         self.top: list[CandidateRecord] = []
-        """The best completed candidates, best first; ties in order of completion."""
+        """The best completed candidates by score, best first; ties in order of completion."""
+        self.front = FrontView(front_of) if front_of is not None else None
+        """The non-dominated candidates; None in a campaign that is ranked by score."""
         self.sources: dict[tuple[str, str], Tally] = {}
         """(proposer, operator) → how its candidates fared."""
         self.model_versions: dict[tuple[str, str], Tally] = {}
@@ -99,6 +112,11 @@ class CampaignView:
     # -- reading -------------------------------------------------------------------------------
 
     @property
+    def asks(self) -> int:
+        """Answered asks, failed ones too."""
+        return self.asked.total.total()
+
+    @property
     def proposed(self) -> int:
         """Texts that proposers gave: accepted, duplicate and rejected."""
         return self.accepted + self.rejected.total()
@@ -123,6 +141,14 @@ class CampaignView:
         """Mean score of the ten best (of all, when fewer are completed)."""
         scores = [record.score for record in self.top[:10] if record.score is not None]
         return sum(scores) / len(scores) if scores else None
+
+    def ranked(self, count: int) -> list[CandidateRecord]:
+        """Return the best completed candidates: the whole front first, if there is one."""
+        if self.front is None:
+            return self.top[:count]
+        found = self.front.records
+        known = {record.candidate.id for record in found}
+        return [*found, *(r for r in self.top if r.candidate.id not in known)][:count]
 
     @property
     def valid_share(self) -> float | None:
@@ -211,7 +237,7 @@ class CampaignView:
         return self.stages.setdefault(oracle, StageCounts())
 
     def _proposed(self, event: Proposed, entry: Entry) -> None:
-        self.asks += 1
+        self.asked.add(event.proposer)
         _add(self.proposer_busy_s, event.proposer, entry.timing)
         if event.failure is not None:
             self._failed(event.proposer, None, event.failure)
@@ -309,6 +335,8 @@ class CampaignView:
             if len(self.scatter) > SCATTER_LIMIT:
                 self.scatter = self.scatter[1::2]
                 self._scatter_stride *= 2
+        if self.front is not None:
+            self.front.add(record, evaluations=self.evaluations, completed=self.completed)
         place = bisect.bisect_right(self.top, -score, key=lambda r: -(r.score or 0.0))
         if place >= self._keep:
             return

@@ -35,7 +35,7 @@ def ranked_candidates(
     """Return the section with the best candidates."""
     if not view.top:
         return ""
-    shown = view.top[:rows]
+    shown = view.ranked(rows)
     units = {n: m.unit for record in shown for n, m in record.measurements.items()}
     terms: dict[str, tuple[str, DesirabilityTerm | None]] = (
         {name: (term.measure, term) for name, term in objective.terms.items()}
@@ -73,6 +73,8 @@ def ranked_candidates(
         lines.append(line)
     left_out = view.completed - len(shown)
     note = f"The best {len(shown)} of {view.completed:,} completed candidates." if left_out else ""
+    if view.front is not None:
+        note += f" The first {view.front.size} are the Pareto front: no candidate is better in all."
     return (
         "<h2>Ranked candidates</h2>"
         + table(headings, lines, kind="ranked")

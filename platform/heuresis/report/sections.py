@@ -87,7 +87,19 @@ def sources(view: CampaignView) -> str:
         heading("Best score", sort="number"),
         heading("Among the 50 best", sort="number"),
     ]
-    return "<h2>Who proposed what</h2>" + table(headings, rows)
+    return "<h2>Who proposed what</h2>" + table(headings, rows) + _asks(view)
+
+
+def _asks(view: CampaignView) -> str:
+    """Return who was asked how often, when there was a choice."""
+    if len(view.asked.total) < 2:
+        return ""
+    words = ". ".join(
+        f"{escaped(name)}: {percent(view.asked.share(name))}"
+        f" <code>|{escaped(view.asked.sparkline(name))}|</code>"
+        for name, _ in view.asked.total.most_common()
+    )
+    return f'<p class="note">Share of the asks, and how it went from start to end. {words}</p>'
 
 
 def learning_steps(view: CampaignView) -> str:

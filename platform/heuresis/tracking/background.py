@@ -15,6 +15,7 @@ from typing import Protocol
 from heuresis.errors import UserError
 from heuresis.events import Entry
 from heuresis.report.projections import CampaignView
+from heuresis.search.objective import Objective
 from heuresis.tracking.projection import Point, Sampler
 
 QUEUE_MAX_ENTRIES = 50_000
@@ -56,6 +57,7 @@ class BackgroundTracker:
         sink: where it goes.
         workers: oracle → number of workers, for the busy share of its slots.
         metered: oracles whose evaluations are the steps of the curves; None: all of them.
+        front_of: objective of a campaign that is ranked by Pareto front; None: by score.
         republish: the command that writes the ledger again, for the closing sentence.
         finish_timeout_s: how long `finish` waits for the sink.
         monotonic: clock for intervals and back-off, in seconds.
@@ -67,6 +69,7 @@ class BackgroundTracker:
         *,
         workers: Mapping[str, int],
         metered: Collection[str] | None = None,
+        front_of: Objective | None = None,
         republish: str,
         finish_timeout_s: float = 45.0,
         monotonic: Callable[[], float] = time.monotonic,
@@ -81,7 +84,7 @@ class BackgroundTracker:
         self._ending: str | None = None
         self._thread: threading.Thread | None = None
         # From here on: the writer thread only (and `replay`, before it starts).
-        self._sampler = Sampler(CampaignView(metered=metered), workers)
+        self._sampler = Sampler(CampaignView(metered=metered, front_of=front_of), workers)
         self._pending: deque[Point] = deque()
         self._failed_attempts = 0
         self._error: str | None = None

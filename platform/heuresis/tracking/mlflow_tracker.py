@@ -74,6 +74,8 @@ class MLflowSettings:
     """Oracle → number of workers, for the busy share of its slots."""
     metered: Collection[str] | None = None
     """Oracles whose evaluations are the steps of the curves; None: all of them."""
+    ranked_by_front: bool = False
+    """By Pareto front, whose hypervolume becomes a curve, instead of by score."""
     table_rows: int = 50
     republish: str = "heuresis publish RUN"
     """The command that writes the ledger again, for the closing sentence."""
@@ -115,6 +117,7 @@ class MLflowTracker(BackgroundTracker):
             self._run,
             workers=settings.workers,
             metered=settings.metered,
+            front_of=objective if settings.ranked_by_front else None,
             republish=settings.republish,
             finish_timeout_s=finish_timeout_s,
             monotonic=monotonic,
@@ -328,7 +331,7 @@ class MLflowSink:
     def _log_pictures(self, view: CampaignView) -> dict[str, str]:
         assert self._depict_png is not None
         pictures: dict[str, str] = {}
-        for record in view.top[: self._settings.table_rows]:
+        for record in view.ranked(self._settings.table_rows):
             candidate = record.candidate
             path = f"{PICTURE_FOLDER}/{candidate.id}.png"
             if path not in self._pictures:

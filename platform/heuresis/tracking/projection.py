@@ -50,6 +50,7 @@ def metrics(view: CampaignView, workers: Mapping[str, int]) -> dict[str, float]:
     found: dict[str, float | None] = {
         "best/score": view.best_score,
         "best/top10_mean": view.top10_mean if view.completed >= 10 else None,
+        "best/hypervolume": view.front.curve[-1].value if view.front and view.front.curve else None,
         "candidates/proposed": view.proposed,
         "candidates/completed": view.completed,
         "candidates/valid_share": view.valid_share,
@@ -157,7 +158,7 @@ def ranked_table(
         objective: adds one column per desirability.
         pictures: candidate id → artifact path of its picture; adds the column ``structure``.
     """
-    shown = view.top[:rows]
+    shown = view.ranked(rows)
     units: dict[str, str] = {}
     for record in shown:
         for name, measurement in record.measurements.items():
