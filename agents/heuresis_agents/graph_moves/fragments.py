@@ -68,7 +68,9 @@ def built_in(elements: Collection[int]) -> list[Fragment]:
     """Return the short list that comes with us, as far as it has no other elements."""
     from heuresis_agents.graph_moves.chemistry import editable
 
-    graphs = [graph for text in SUBSTITUENTS if (graph := editable(text)) is not None]
+    # Read on a carbon, so that the open bond is no hydrogen: the S of a sulphone would keep it.
+    whole = [graph for text in SUBSTITUENTS if (graph := editable(f"C{text}")) is not None]
+    graphs = [graph.part(range(1, len(graph))) for graph in whole]
     return [Fragment(graph, 1.0) for graph in graphs if set(graph.elements) <= set(elements)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from rdkit import Chem
 
 from heuresis_agents.graph_moves.chemistry import editable, finished
-from heuresis_agents.graph_moves.fragments import built_in, fragments_of
+from heuresis_agents.graph_moves.fragments import SUBSTITUENTS, built_in, fragments_of
 from heuresis_agents.graph_moves.graph import Graph
 
 MOLECULES = (
@@ -157,6 +157,15 @@ def test_limits_of_fragments_are_kept() -> None:
     assert not charged
     assert len(fragments_of(texts, (6, 7, 8), molecules=1)) < len(everything)
     assert max(len(item.graph) for item in everything) <= 12
+
+
+def test_every_built_in_fragment_can_be_attached() -> None:
+    fragments = built_in((6, 7, 8, 9, 16, 17))
+    assert len(fragments) == len(SUBSTITUENTS)
+    for text, fragment in zip(SUBSTITUENTS, fragments, strict=True):
+        graph = read("C1CC1")
+        graph.connect(0, graph.absorb(fragment.graph))
+        assert finished(graph) == canonical(f"C1CC1{text.replace('1', '3').replace('2', '4')}")
 
 
 def test_built_in_fragments_keep_to_the_elements() -> None:
