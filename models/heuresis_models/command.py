@@ -261,7 +261,8 @@ def _write_model(job: Job, sources: list[Source], final: Metrics) -> tuple[str, 
     from heuresis_models.training import CHECKPOINT_FOLDER
 
     model, vocabulary = load_model(job.output / CHECKPOINT_FOLDER)
-    save_model(job.output, model, vocabulary, taught=taught(job.recipe, sources))
+    skills = taught(job.recipe, sources, final.heeded_nats)
+    save_model(job.output, model, vocabulary, taught=skills)
     text = card(job.recipe, sources, parameters=model.parameter_count, final=final)
     (job.output / "MODEL_CARD.md").write_text(text, encoding="utf-8")
     return text, tensors_hash(model.state_dict())
@@ -312,6 +313,8 @@ class _View:
                 if metrics.valid_share is not None
                 else ""
             )
+            if metrics.heeded_nats is not None:
+                quality += f"; stated properties worth {metrics.heeded_nats:+.2f} nats a molecule"
             self._console.print(
                 f"{metrics.progress:6.1%}  {metrics.tokens / 1e6:6.2f} M tokens "
                 f" {metrics.elapsed_s / 60:5.1f} min  {rate / 1e3:.1f}k tokens/s  held out:"

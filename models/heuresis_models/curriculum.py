@@ -6,8 +6,8 @@ properties of its graph. Exemplar groups come in two kinds, both from the first 
 - *similar*: one or two neighbours as exemplars, then the target with its largest Tanimoto
   similarity to them stated as a number;
 - *ranked*: a score that exists in this document only (a random mixture of standardised
-  descriptors) ranks the group; every exemplar carries its quantile or its value, and so does the
-  target, which mostly ranks highest.
+  descriptors) ranks the group; every exemplar carries its quantile, and so does the target, which
+  mostly ranks highest.
 
 In half of the groups all molecules are written from a substructure that they share, so the common
 part reads alike (the form ``<aligned>``); copying is then a matter of position.
@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from heuresis_models.descriptors import MOLECULE_PROPERTIES, properties_of
+from heuresis_models.descriptors import properties_of
 from heuresis_models.language.augmentation import aligned, randomized_smiles
 from heuresis_models.language.crystal_text import Crystal
 from heuresis_models.language.documents import (
@@ -61,11 +61,8 @@ RANKING_PROPERTIES: Final = (
     "logp", "tpsa", "molar_mass", "heavy_atoms", "rings", "aromatic_rings", "rotatable_bonds",
     "donors", "acceptors", "sp3_share",
 )  # fmt: skip
-STATED_OFTEN: Final = {"logp", "tpsa", "qed", "sa_score"}
-CHANCE_OFTEN, CHANCE_SELDOM = 0.5, 0.12
-"""With which a property of `MOLECULE_PROPERTIES` is stated. Each is drawn on its own: dropout, so
-any subset can be asked for. Several at a time, because one number alone changes a molecule too
-little to be noticed: one to three of twelve had taught nothing after nine million tokens."""
+CHECKED_CONDITIONS: Final = ("logp", "tpsa", "qed", "sa_score")
+"""What `Curriculum.stated` states: nothing that merely gives away the length."""
 SHORTEST_FRAGMENT: Final = 40
 _SPELLING_OVERHEAD: Final = 8
 """Tokens of a document of a chain beside the chain."""
@@ -128,6 +125,16 @@ class Curriculum:
         self._population = dict(population or {})
         self._place = {smiles: index for index, smiles in enumerate(molecules)}
 
+    def with_settings(self, settings: DocumentsSection) -> Curriculum:
+        """Return one that shows the same things in other shares."""
+        return Curriculum(
+            settings,
+            row_length=self._row_length,
+            molecules=self._molecules,
+            neighbours=self._neighbours,
+            population=self._population,
+        )
+
     def document(self, entry: Entry, rng: Generator) -> ScoredTokens | None:
         """Write one document of an entry; None when it is longer than a row."""
         try:
@@ -147,6 +154,16 @@ class Curriculum:
         elif isinstance(thing, BindingSite):
             thing = self._piece(thing.marked, rng, 1)[0]
         written = scored_tokens(Document(Entry(thing)))
+        return written if len(written.ids) <= self._row_length else None
+
+    def stated(self, smiles: str, properties_from: str) -> ScoredTokens | None:
+        """Write a molecule after the `CHECKED_CONDITIONS` of one, which may be another one.
+
+        The difference in loss says how much a model heeds what is stated.
+        """
+        values = properties_of(_read(properties_from), CHECKED_CONDITIONS)
+        said = tuple(Quantity(name, values[name]) for name in CHECKED_CONDITIONS)
+        written = scored_tokens(Document(Entry(Molecule(smiles), conditions=said)))
         return written if len(written.ids) <= self._row_length else None
 
     def _document(self, entry: Entry, rng: Generator) -> Document:
@@ -184,13 +201,10 @@ class Curriculum:
         return Form.CANONICAL, smiles
 
     def _stated(self, smiles: str, rng: Generator) -> tuple[Quantity, ...]:
+        chances = self._settings.molecules.stated
         chosen: list[str] = []
         while not chosen:
-            chosen = [
-                name
-                for name in MOLECULE_PROPERTIES
-                if rng.random() < (CHANCE_OFTEN if name in STATED_OFTEN else CHANCE_SELDOM)
-            ]
+            chosen = [name for name, chance in chances.items() if rng.random() < chance]
         values = properties_of(_read(smiles), chosen)
         order = [chosen[int(index)] for index in rng.permutation(len(chosen))]
         return tuple(Quantity(name, values[name]) for name in order)
@@ -230,10 +244,9 @@ class Curriculum:
         if rng.random() < 0.3:
             # Not always the best at the end, or the target's quantile would say nothing.
             order.append(order.pop(int(rng.integers(len(order)))))
-        tag = f"synthetic:{int(rng.integers(8))}" if rng.random() < 0.3 else None
         things = self._alike([group[index] for index in order], rng)
         entries = [
-            Entry(thing, conditions=(_score(scores[index], tag),))
+            Entry(thing, conditions=(_quantile(scores[index]),))
             for thing, index in zip(things, order, strict=True)
         ]
         return Document(entries[-1], tuple(entries[:-1]))
@@ -328,10 +341,13 @@ def _cut(track: Annotation, start: int, length: int) -> Annotation:
     return track
 
 
-def _score(value: float, tag: str | None) -> Condition:
-    if tag is not None:
-        return Quantity(tag, value)
-    return Quantile.of(0.5 * (1.0 + math.erf(value / math.sqrt(2.0))))
+def _quantile(standard_score: float) -> Quantile:
+    """Return where a normally distributed score lies.
+
+    Never the score as a number: a number that means something else in every document teaches that
+    numbers mean nothing.
+    """
+    return Quantile.of(0.5 * (1.0 + math.erf(standard_score / math.sqrt(2.0))))
 
 
 def _read(smiles: str) -> Any:

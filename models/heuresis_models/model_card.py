@@ -18,15 +18,28 @@ from heuresis_models.language.objects import (
 from heuresis_models.monitoring import Metrics
 from heuresis_models.recipe import Recipe
 
+LEAST_HEEDED_NATS = 0.5
+"""Stated properties that are worth less than this per molecule do not steer anything."""
 
-def taught(recipe: Recipe, sources: Sequence[Source]) -> list[str]:
-    """Return what a model was taught, for whoever asks it for something: domains, then skills."""
+
+def taught(
+    recipe: Recipe, sources: Sequence[Source], heeded_nats: float | None = None
+) -> list[str]:
+    """Return what a model was taught, for whoever asks it for something: domains, then skills.
+
+    Args:
+        recipe: what was shown.
+        sources: what was read.
+        heeded_nats: the last `Metrics.heeded_nats`; conditions that a model was shown and does not
+            heed are not among what it was taught.
+    """
     shown = recipe.documents
     kinds = {type(source.training[0].thing) for source in sources}
     molecules, reactions = Molecule in kinds, Reaction in kinds
     crystals, chains = Crystal in kinds, bool(kinds & {Peptide, CodingDNA, DNA})
     proteins = bool(kinds & {Protein, BindingSite})
     alone = 1.0 - shown.molecules.exemplars
+    heeded = heeded_nats is None or heeded_nats >= LEAST_HEEDED_NATS
     facts = {
         "molecules": molecules,
         "crystals": crystals,
@@ -35,9 +48,12 @@ def taught(recipe: Recipe, sources: Sequence[Source]) -> list[str]:
         "coding_dna": bool(kinds & {CodingDNA, DNA}),
         "retro": reactions and shown.reactions.retro > 0,
         "forward": reactions and shown.reactions.retro < 1,
-        "conditions": (molecules and alone * shown.molecules.conditions > 0)
-        or (crystals and shown.crystals.formula + shown.crystals.conditions > 0)
-        or (chains and shown.chains.conditions > 0),
+        "conditions": heeded
+        and (
+            (molecules and alone * shown.molecules.conditions > 0)
+            or (crystals and shown.crystals.formula + shown.crystals.conditions > 0)
+            or (chains and shown.chains.conditions > 0)
+        ),
         "predictions": (molecules and alone * shown.molecules.predictions > 0)
         or (crystals and shown.crystals.predictions > 0)
         or ((chains or proteins) and shown.chains.predictions > 0),
@@ -75,6 +91,11 @@ def card(recipe: Recipe, sources: Sequence[Source], *, parameters: int, final: M
         else f"\n| molecules | {final.valid_share:.1%} valid of {recipe.evaluation_documents}"
         f" samples, temperature 1, no mask; {final.unique_share:.1%} unique of the valid |"
     )
+    if final.heeded_nats is not None:
+        quality += (
+            f"\n| stated properties | {final.heeded_nats:+.2f} nats per molecule gained by its own"
+            " LogP, TPSA, QED and SA score over another molecule's |"
+        )
     return f"""# {recipe.name}
 
 A decoder-only transformer of the Llama shape that writes the language of `docs/grammar.md`.

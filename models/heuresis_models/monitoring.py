@@ -21,6 +21,7 @@ from heuresis_models.recipe import Recipe
 from heuresis_models.transformer import Transformer
 
 _EVALUATION_ROWS = 16
+_FEWEST_COMPARED = 8
 
 
 class Metrics(BaseModel):
@@ -40,6 +41,10 @@ class Metrics(BaseModel):
     """Of molecules drawn from scratch, temperature 1, no mask; None without molecules."""
     unique_share: float | None = None
     """Of the valid."""
+    heeded_nats: float | None = None
+    """What stated properties are worth: loss of a held-out molecule after another one's LogP, TPSA,
+    QED and SA score minus that after its own, in nats per molecule. Zero: the model does not read
+    them. None where conditions on molecules are not taught."""
 
 
 Report = Callable[[Metrics], None]
@@ -97,6 +102,7 @@ class Monitor:
             source.name: documents for source in sources if (documents := self._heldout(source))
         }
         self._molecules = any(isinstance(source.training[0].thing, Molecule) for source in sources)
+        self._conditioned = self._own_and_others(sources)
 
     def measure(self, model: Transformer, so_far: Metrics) -> Metrics:
         """Add held-out losses and the quality of a fresh sample to the metrics of a step."""
@@ -111,6 +117,7 @@ class Monitor:
                 "heldout_loss": losses,
                 "valid_share": valid,
                 "unique_share": unique,
+                "heeded_nats": self._heeded(model),
             }
         )
 
@@ -120,6 +127,41 @@ class Monitor:
         chosen = rng.permutation(len(source.heldout))[:count]
         written = [self._curriculum.plain(source.heldout[int(i)], rng) for i in chosen]
         return [document for document in written if document is not None]
+
+    def _own_and_others(
+        self, sources: Sequence[Source]
+    ) -> tuple[list[ScoredTokens], list[ScoredTokens]] | None:
+        """Write held-out molecules after their own properties, and after the next one's."""
+        shown = self._recipe.documents.molecules
+        if not shown.conditions or shown.exemplars >= 1.0:
+            return None
+        heldout = [
+            entry.thing.smiles
+            for source in sources
+            for entry in source.heldout
+            if isinstance(entry.thing, Molecule)
+        ]
+        if len(heldout) < _FEWEST_COMPARED:
+            return None
+        rng = random_generator(self._recipe.seed, "stated properties", 0)
+        count = min(len(heldout), self._recipe.evaluation_documents)
+        chosen = [heldout[int(i)] for i in rng.permutation(len(heldout))[:count]]
+        own, others = [], []
+        for smiles, other in zip(chosen, [*chosen[1:], chosen[0]], strict=True):
+            pair = self._curriculum.stated(smiles, smiles), self._curriculum.stated(smiles, other)
+            if pair[0] is not None and pair[1] is not None:
+                own.append(pair[0])
+                others.append(pair[1])
+        return (own, others) if len(own) >= _FEWEST_COMPARED else None
+
+    def _heeded(self, model: Transformer) -> float | None:
+        if self._conditioned is None:
+            return None
+        row_length = self._recipe.optimization.row_length
+        own, others = (mean_loss(model, items, row_length) for items in self._conditioned)
+        # The texts are the same, so the means are over the same number of tokens.
+        scored = sum(sum(item.scored) for item in self._conditioned[0])
+        return (others - own) * scored / len(self._conditioned[0])
 
     def _molecule_quality(self, model: Transformer, step: int) -> tuple[float | None, float | None]:
         """Draw molecules and return the shares of valid ones and, of these, unique ones."""

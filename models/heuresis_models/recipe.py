@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from heuresis.errors import did_you_mean
+from heuresis_models.descriptors import MOLECULE_PROPERTIES
 from heuresis_models.errors import RecipeError
 from heuresis_models.presets import PRESETS, preset
 from heuresis_models.transformer import TransformerConfig
 
 SHIPPED_RECIPES = Path(__file__).parent / "recipes"
+STATED: Final = {
+    "logp": 0.6, "tpsa": 0.6, "qed": 0.6, "sa_score": 0.6, "heavy_atoms": 0.6, "rings": 0.6,
+}  # fmt: skip
+"""Default of ``documents.molecules.stated``."""
 
 
 class _Section(BaseModel):
@@ -102,10 +114,26 @@ class MoleculeDocuments(_Section):
     """Share shown after exemplars; the following two are shares of the others."""
     conditions: float = Field(default=0.0, ge=0, le=1)
     predictions: float = Field(default=0.0, ge=0, le=1)
+    stated: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=lambda: dict(STATED), min_length=1
+    )
+    """Property → chance of being stated where properties are stated. Each is drawn on its own, so
+    any subset can be asked for. Several at a time and few kinds: what belongs to which tag is hard
+    to learn, and one number alone changes a molecule too little to be noticed."""
 
     @model_validator(mode="after")
     def _within_one(self) -> Self:
         return _parts_of_one(self, "conditions", "predictions")
+
+    @field_validator("stated")
+    @classmethod
+    def _known(cls, stated: dict[str, float]) -> dict[str, float]:
+        for name in stated:
+            if name not in MOLECULE_PROPERTIES:
+                known = ", ".join(MOLECULE_PROPERTIES)
+                hint = did_you_mean(name, MOLECULE_PROPERTIES)
+                raise ValueError(f"no property '{name}'{hint}; known: {known}")
+        return stated
 
 
 class ReactionDocuments(_Section):
@@ -147,6 +175,20 @@ class DocumentsSection(_Section):
     reactions: ReactionDocuments = ReactionDocuments()
     crystals: CrystalDocuments = CrystalDocuments()
     chains: ChainDocuments = ChainDocuments()
+
+
+class OpeningSection(_Section):
+    """What is taught first, alone, before the whole mixture.
+
+    A skill that a mixture drowns, such as reading stated numbers, is learned within minutes when
+    nothing else is shown, and then kept.
+    """
+
+    tokens: int = Field(gt=0)
+    """How long, about."""
+    sources: tuple[str, ...] = Field(min_length=1)
+    """Names of the recipe's sources."""
+    documents: DocumentsSection = DocumentsSection()
 
 
 class OptimizationSection(_Section):
@@ -204,6 +246,7 @@ class Recipe(_Section):
     model: ModelSection
     sources: tuple[SourceSection, ...] = Field(min_length=1)
     documents: DocumentsSection = DocumentsSection()
+    opening: OpeningSection | None = None
     optimization: OptimizationSection
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of activations; weights and loss are always 32-bit."""
@@ -227,6 +270,17 @@ class Recipe(_Section):
                 f"optimization.row_length {self.optimization.row_length} must not be above"
                 f" model.max_tokens {self.model.max_tokens}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _opening_known(self) -> Self:
+        names = [source.name for source in self.sources]
+        for name in self.opening.sources if self.opening is not None else ():
+            if name not in names:
+                raise ValueError(
+                    f"opening.sources: no source '{name}'{did_you_mean(name, names)}; the recipe"
+                    f" has {', '.join(names)}"
+                )
         return self
 
 
@@ -281,6 +335,6 @@ def load_recipe(path: Path) -> Recipe:
 def _known_keys() -> list[str]:
     sections: tuple[type[_Section], ...] = (
         Recipe, ModelSection, SourceSection, DocumentsSection, MoleculeDocuments,
-        ReactionDocuments, CrystalDocuments, ChainDocuments, OptimizationSection,
+        ReactionDocuments, CrystalDocuments, ChainDocuments, OpeningSection, OptimizationSection,
     )  # fmt: skip
     return sorted({name for section in sections for name in section.model_fields})

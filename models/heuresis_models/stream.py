@@ -19,6 +19,7 @@ from heuresis_models.packing import Batch, ScoredTokens, batch_of, pack
 from heuresis_models.prefetch import Prefetcher
 from heuresis_models.team import Team
 
+POOL_BATCHES = 16
 _PROBE_DOCUMENTS = 200
 """Documents of each source whose mean length turns a share of tokens into a count."""
 
@@ -72,7 +73,7 @@ class DocumentStream:
         row_length: int,
         rows: int,
         seed: int,
-        pool_batches: int = 16,
+        pool_batches: int = POOL_BATCHES,
         pool_workers: int = 0,
         team: Team | None = None,
     ) -> None:
@@ -193,3 +194,34 @@ class DocumentStream:
                 del self._orders[other]
             self._orders[key] = rng.permutation(len(self._sources[source].training))
         return self._orders[key]
+
+
+class OpenedStream:
+    """One stream for a number of pools, then another for ever; addressable like each of them.
+
+    Args:
+        opening: read first.
+        pools: how many of its pools.
+        rest: read from its beginning afterwards.
+    """
+
+    def __init__(self, opening: DocumentStream, pools: int, rest: DocumentStream) -> None:
+        self._opening, self._pools, self._rest = opening, pools, rest
+
+    def batches(self, start: Position | None = None) -> Iterator[tuple[Position, Batch]]:
+        """Yield (position after the batch, batch) from a position on, for ever."""
+        at = start or Position()
+        if at.pool < self._pools:
+            for position, batch in self._opening.batches(at):
+                if position.pool >= self._pools:
+                    break
+                yield position, batch
+            self._opening.close()
+            at = Position(self._pools, 0)
+        for position, batch in self._rest.batches(Position(at.pool - self._pools, at.batch)):
+            yield Position(position.pool + self._pools, position.batch), batch
+
+    def close(self) -> None:
+        """End the processes that write pools, if there are any."""
+        self._opening.close()
+        self._rest.close()

@@ -100,6 +100,8 @@ class TrackedTraining:
             values["molecules/valid_share"] = metrics.valid_share
         if metrics.unique_share is not None:
             values["molecules/unique_share"] = metrics.unique_share
+        if metrics.heeded_nats is not None:
+            values["molecules/heeded_nats"] = metrics.heeded_nats
         self._writer.record(values, step=metrics.steps, timestamp_ms=int(now_s * 1000))
 
     def finish(self, status: str, *, card: str = "", weights_hash: str = "") -> str | None:

@@ -53,7 +53,7 @@ from heuresis_models.optimizer import (
 )
 from heuresis_models.packing import Batch
 from heuresis_models.recipe import Recipe
-from heuresis_models.stream import DocumentStream, Position
+from heuresis_models.stream import POOL_BATCHES, DocumentStream, OpenedStream, Position
 from heuresis_models.team import Team
 from heuresis_models.transformer import Transformer
 from heuresis_models.width_scaling import adam_groups, scaled_rates
@@ -182,15 +182,7 @@ class Trainer:
         self.resumed = state is not None
         if state is not None:
             self.state = state
-        self.stream = DocumentStream(
-            sources,
-            curriculum,
-            row_length=plan.row_length,
-            rows=rows,
-            seed=recipe.seed,
-            pool_workers=recipe.pool_workers,
-            team=self.team,
-        )
+        self.stream = self._stream(curriculum, rows)
         self._monitor = Monitor(recipe, sources, curriculum) if self.team.leads else None
         self.model = self.team.shard(self._starting_model(checkpoint))
         rates = scaled_rates(
@@ -206,6 +198,30 @@ class Trainer:
         if self.resumed:
             stored = load_tensors(checkpoint / _OPTIMIZER_FILE)
             restore_optimizers(self.model, self.optimizers, stored)
+
+    def _stream(self, curriculum: Curriculum, rows: int) -> DocumentStream | OpenedStream:
+        recipe, opening = self.recipe, self.recipe.opening
+
+        def stream(sources: Sequence[Source], curriculum: Curriculum) -> DocumentStream:
+            return DocumentStream(
+                sources,
+                curriculum,
+                row_length=recipe.optimization.row_length,
+                rows=rows,
+                seed=recipe.seed,
+                pool_workers=recipe.pool_workers,
+                team=self.team,
+            )
+
+        everything = stream(self.sources, curriculum)
+        if opening is None:
+            return everything
+        first = stream(
+            [source for source in self.sources if source.name in opening.sources],
+            curriculum.with_settings(opening.documents),
+        )
+        pools = round(opening.tokens / (recipe.optimization.batch_tokens * POOL_BATCHES))
+        return OpenedStream(first, max(1, pools), everything)
 
     def _starting_model(self, checkpoint: Path) -> Transformer:
         config = self.recipe.model.config(len(self.vocabulary))

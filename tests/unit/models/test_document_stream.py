@@ -19,7 +19,7 @@ from heuresis_models.packing import (
     pack,
 )
 from heuresis_models.prefetch import Prefetcher
-from heuresis_models.stream import DocumentStream, Position
+from heuresis_models.stream import DocumentStream, OpenedStream, Position
 from heuresis_models.training import make_curriculum
 
 SOURCES = (molecule_source(0.75), peptide_source(0.25))
@@ -191,3 +191,30 @@ def test_too_little_data_for_one_batch_is_refused() -> None:
     stream.counts = [1, 1]
     with pytest.raises(RecipeError, match="fewer than one batch of 8"):
         next(stream.batches())
+
+
+# --- an opening -----------------------------------------------------------------------------------
+
+
+def test_an_opening_comes_first_and_the_mixture_follows_from_its_beginning() -> None:
+    first, rest = _stream(peptide_source()), _stream()
+    taken = list(islice(OpenedStream(first, 2, rest).batches(), 14))
+    alone = list(islice(_stream(peptide_source()).batches(), 14))
+    opening = [item for item in alone if item[0].pool < 2]
+    mixed = list(islice(_stream().batches(), 14 - len(opening)))
+    assert 2 <= len(opening) < 14
+    for (place, batch), (_, expected) in zip(taken, opening + mixed, strict=True):
+        assert _equal(batch, expected), place
+    assert [place.pool for place, _ in taken] == sorted(place.pool for place, _ in taken)
+
+
+def test_an_opened_stream_continues_anywhere() -> None:
+    def stream() -> OpenedStream:
+        return OpenedStream(_stream(peptide_source()), 2, _stream())
+
+    whole = list(islice(stream().batches(), 16))
+    for start in range(len(whole) - 2):
+        place = whole[start][0]
+        position, batch = next(iter(stream().batches(place)))
+        assert position == whole[start + 1][0]
+        assert _equal(batch, whole[start + 1][1]), place

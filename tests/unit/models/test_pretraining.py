@@ -24,10 +24,12 @@ from heuresis_models.optimizer import orthogonalize
 from heuresis_models.recipe import (
     DocumentsSection,
     MoleculeDocuments,
+    OpeningSection,
     OptimizationSection,
     Recipe,
     load_recipe,
 )
+from heuresis_models.stream import OpenedStream
 from heuresis_models.training import METRICS_FILE, Metrics, Trainer, make_curriculum
 from heuresis_models.transformer import Transformer
 
@@ -69,6 +71,34 @@ def test_a_few_molecules_are_learned_by_heart(molecules: tuple[str, ...], tmp_pa
     assert final.heldout_loss["molecules"] < 0.35
     assert final.valid_share is not None
     assert final.valid_share >= 0.5
+
+
+def test_it_is_measured_whether_stated_properties_are_read(
+    molecules: tuple[str, ...], tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(
+        model=tiny_recipe().model.model_copy(update={"max_tokens": 128}),
+        optimization=OptimizationSection(
+            total_tokens=90_000, batch_tokens=512, row_length=128, base_width=32
+        ),
+        documents=DocumentsSection(molecules=MoleculeDocuments(randomized=0.0, conditions=1.0)),
+        evaluation_documents=24,
+    )
+    source = molecule_source(molecules=molecules[:24])
+    source.training = [Entry(Molecule(smiles)) for smiles in molecules[:24]]
+    source.heldout = source.training
+    trainer = trainer_of(recipe, tmp_path, source)
+    before = trainer.evaluate(None)
+    after = trainer.run()
+    assert before.heeded_nats is not None
+    assert abs(before.heeded_nats) < 0.2, "random weights read nothing"
+    # Which of 24 it is can be worth 3.2 nats when right, and costs any amount when wrong.
+    assert after.heeded_nats is not None
+    assert after.heeded_nats > 1.0
+
+
+def test_without_taught_conditions_none_are_measured(tmp_path: Path) -> None:
+    assert trainer_of(tiny_recipe(), tmp_path).evaluate(None).heeded_nats is None
 
 
 def test_a_training_can_start_from_another_model(random_model: Transformer, tmp_path: Path) -> None:
@@ -310,6 +340,33 @@ def test_a_shape_is_given_by_name_or_by_numbers(tmp_path: Path) -> None:
     path.write_text(f"name: a\nmodel: {{preset: 2M}}\n{rest}")
     with pytest.raises(RecipeError, match=r"no size '2M'.*3M"):
         load_recipe(path)
+
+
+def test_an_opening_names_sources_of_the_recipe() -> None:
+    document = load_recipe(SHIPPED_RECIPE).model_dump()
+    document["opening"] = {"tokens": 1000, "sources": ["molecules, drug-lik"]}
+    with pytest.raises(ValueError, match=r"no source 'molecules, drug-lik'.*molecules, drug-like"):
+        Recipe.model_validate(document)
+
+
+def test_an_opening_is_resumed_in_its_middle(tmp_path: Path) -> None:
+    opening = OpeningSection(tokens=4_000, sources=("molecules",))
+    recipe = _with(tiny_recipe(total_tokens=24_000, opening=opening), batch_tokens=256)
+    sources = (molecule_source(0.5), peptide_source(0.5))
+    whole = trainer_of(recipe, tmp_path / "whole", *sources)
+    assert isinstance(whole.stream, OpenedStream)
+    whole.run()
+    for steps in (3, 30):
+        folder = tmp_path / str(steps)
+        asked = iter([False] * steps + [True])
+        stopped = Trainer(
+            recipe, sources, folder, clock=stopped_clock, stop_asked=lambda asked=asked: next(asked)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            stopped.run()
+        resumed = trainer_of(recipe, folder, *sources)
+        resumed.run()
+        _assert_equal(whole, resumed)
 
 
 def test_a_missing_recipe_is_one_sentence(tmp_path: Path) -> None:
