@@ -1,15 +1,21 @@
 """How fast the loop itself is: settled evaluations per second with oracles that cost nothing.
 
-Run: .venv/bin/python benchmarks/controller_throughput.py [evaluations]
+Run: .venv/bin/python benchmarks/controller_throughput.py [evaluations] [--observing]
+         [--search KEY=VALUE ...]
 
 Everything is real but the plug-ins: the controller, the SQLite ledger with fsync on every append,
 the archive. Results come back in batches of 32, as a cheap oracle's do. Prints the rate for each
 tenth of the run (is it flat as the archive grows?), replay speed, and ledger bytes per evaluation.
+
+With ``--observing`` the proposer is told what became of every candidate. Its asks are serialised
+and read back, as they are on their way to a Ray actor, and the milliseconds that one ask costs from
+decision to worker are printed too: flat if they depend on the news alone. ``--search
+ranking=pareto proposer_choice=bandit`` measures those (two objectives instead of one).
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from collections import deque
@@ -48,15 +54,25 @@ TIMING = Timing(submitted_at=0.0, started_at=0.0, ended_at=0.0, duration_s=0.0)
 class FreeExecutor:
     """Answers at once; numbers are drawn from a huge range, so hardly any repeat."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, serialise: bool = False) -> None:
         self.settled: deque[Settlement] = deque()
         self.seconds = 0.0
+        self.serialise = serialise
+        self.asks = self.told = 0
+        self.shipping_s = 0.0
 
     def start(self, pools: object) -> None: ...
 
     def submit(self, task: Task) -> None:
         start = time.perf_counter()
         if isinstance(task, ProposeTask):
+            if self.serialise:
+                clock = time.process_time()
+                read = ProposeTask.model_validate_json(task.model_dump_json())
+                self.asks += 1
+                self.told += len(read.news)
+                assert self.told == read.observed
+                self.shipping_s += time.process_time() - clock
             numbers = random_generator(*task.random_key).integers(0, 2**40, task.count).tolist()
             result: ProposeResult | EvaluateResult = ProposeResult(
                 proposals=tuple(
@@ -70,7 +86,8 @@ class FreeExecutor:
                 outcomes=tuple(
                     Evaluation(
                         measurements={
-                            "value": Measurement(value=int(c.text) % 100003 / 100003, unit="1")
+                            "value": Measurement(value=int(c.text) % 100003 / 100003, unit="1"),
+                            "other": Measurement(value=int(c.text) % 99991 / 99991, unit="1"),
                         }
                     )
                     for c in task.candidates
@@ -85,7 +102,9 @@ class FreeExecutor:
     def close(self) -> None: ...
 
 
-def make_plan(evaluations: int) -> CampaignPlan:
+def make_plan(
+    evaluations: int, *, observing: bool = False, search: dict[str, str] | None = None
+) -> CampaignPlan:
     def pool(name: str, role: str) -> PoolSpec:
         return PoolSpec.model_validate(
             {"name": name, "role": role, "kind": name, "config": {}, "space_kind": "integer",
@@ -94,7 +113,11 @@ def make_plan(evaluations: int) -> CampaignPlan:
 
     declaration = OracleDeclaration(
         kind="free", version="1", spaces=("integer",), cost_class=CostClass.NEGLIGIBLE,
-        outputs={"value": OutputDeclaration(unit="1", description="free")}, batch_size=32,
+        outputs={
+            "value": OutputDeclaration(unit="1", description="free"),
+            "other": OutputDeclaration(unit="1", description="free"),
+        },
+        batch_size=32,
         reference="none",
     )  # fmt: skip
     return CampaignPlan(
@@ -102,21 +125,34 @@ def make_plan(evaluations: int) -> CampaignPlan:
         seed=0,
         spec_hash="0",
         space="integer",
-        objective=Objective({"v": DesirabilityTerm(measure="free.value", above=1.0)}, {}),
+        objective=Objective(
+            {
+                name: DesirabilityTerm(measure=f"free.{name}", above=1.0, softness=1.0)
+                for name in ("value", "other")
+            },
+            {},
+        ),
         oracles=(OraclePlan(name="free", declaration=declaration, pool=pool("free", "oracle")),),
-        proposers=(ProposerPlan(name="draw", pool=pool("draw", "proposer"), batch=64),),
-        search=SearchSettings(),
+        proposers=(
+            ProposerPlan(name="draw", pool=pool("draw", "proposer"), batch=64, observes=observing),
+        ),
+        search=SearchSettings.model_validate(search or {}),
         budget=Budget(evaluations=evaluations),
     )
 
 
 def main() -> None:
-    evaluations = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    parser = argparse.ArgumentParser()
+    parser.add_argument("evaluations", type=int, nargs="?", default=20_000)
+    parser.add_argument("--observing", action="store_true")
+    parser.add_argument("--search", nargs="*", default=[])
+    arguments = parser.parse_args()
+    evaluations = arguments.evaluations
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.sqlite"
         ledger = SQLiteLedger.open(path, create=True)
-        executor = FreeExecutor()
-        marks: list[tuple[int, float, float]] = []
+        executor = FreeExecutor(serialise=arguments.observing)
+        marks: list[tuple[int, float, float, int, float, float]] = []
 
         class Marks:
             settled = 0
@@ -124,20 +160,33 @@ def main() -> None:
             def record(self, entries: object) -> None:
                 self.settled += sum(e.event.kind == "settled" for e in entries)  # type: ignore[attr-defined]
                 if self.settled >= (len(marks) + 1) * evaluations / 10:
-                    marks.append((self.settled, time.perf_counter(), executor.seconds))
+                    marks.append(
+                        (self.settled, time.perf_counter(), executor.seconds, executor.asks,
+                         executor.shipping_s, time.process_time())
+                    )  # fmt: skip
 
             def finish(self, status: str) -> None: ...
 
-        plan = make_plan(evaluations)
+        plan = make_plan(
+            evaluations,
+            observing=arguments.observing,
+            search=dict(item.split("=") for item in arguments.search),
+        )
         controller = Controller(plan, ledger, executor, [Marks()], now=time.time)
         controller.replay()
-        start = time.perf_counter()
+        start, started = time.perf_counter(), time.process_time()
         controller.run()
-        previous = (0, start, 0.0)
+        previous = (0, start, 0.0, 0, 0.0, started)
         for mark in marks:
             own = mark[1] - previous[1] - (mark[2] - previous[2])
             rate = (mark[0] - previous[0]) / own
-            print(f"{mark[0]:>9} settled: {rate:8.0f} per second, {1000 / rate:.3f} ms each")
+            asks = mark[3] - previous[3]
+            own_ms = 1000 * (mark[5] - previous[5] - (mark[4] - previous[4]))
+            print(
+                f"{mark[0]:>9} settled: {rate:8.0f} per second, {1000 / rate:.3f} ms each"
+                f" ({own_ms / (mark[0] - previous[0]):.3f} ms of processor)"
+                + (f"; an ask: {1000 * (mark[4] - previous[4]) / asks:.2f} ms" if asks else "")
+            )
             previous = mark
         entries = ledger.last_sequence
         ledger.close()

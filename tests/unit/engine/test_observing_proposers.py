@@ -16,6 +16,7 @@ from heuresis.engine.controller import Controller, RunEnd
 from heuresis.engine.plan import CampaignPlan, ProposerPlan
 from heuresis.events import Asked, Entry, Judged, Learned, LearnRequested, Proposed
 from heuresis.execution.inline import InlineExecutor
+from heuresis.execution.isolation import open_worker
 from heuresis.ledger import SQLiteLedger
 from heuresis.records import Observation
 from heuresis.tasks import ProposeTask, Task
@@ -36,12 +37,15 @@ class Executor(InlineExecutor):
 
 
 def run(
-    folder: Path, campaign: CampaignPlan, ledger_type: type[SQLiteLedger] = SQLiteLedger
+    folder: Path,
+    campaign: CampaignPlan,
+    ledger_type: type[SQLiteLedger] = SQLiteLedger,
+    executor: Executor | None = None,
 ) -> tuple[Executor, RunEnd]:
     """One session, as `heuresis.campaign.session` drives it."""
     folder.mkdir(exist_ok=True)
     ledger = ledger_type.open(ledger_path(folder), create=True)
-    executor = Executor()
+    executor = executor or Executor()
     controller = Controller(campaign, ledger, executor, now=lambda: 0.0)
     try:
         controller.replay()
@@ -190,3 +194,27 @@ def test_one_that_observes_is_not_asked_behind_its_own_lesson(tmp_path: Path) ->
             lessons += learning
         assert not (learning and isinstance(entry.event, Asked))
     assert lessons >= 5
+
+
+def test_a_worker_replaced_while_idle_costs_one_ask_and_is_told_everything(tmp_path: Path) -> None:
+    class Forgetful(Executor):
+        """Puts a new worker in place just before the seventh ask, and tells nobody."""
+
+        def submit(self, task: Task) -> None:
+            super().submit(task)
+            if len(self.asks) == 7 and task is self.asks[6]:
+                self._workers["words"] = open_worker(self._pools["words"], PLUGINS)
+
+    campaign = observed_plan(tmp_path)
+    executor, end = run(tmp_path, campaign, executor=Forgetful())
+    assert end.kind == "finished"
+    failures = [
+        (e.event.task, e.event.failure.cause.value)
+        for e in entries(tmp_path)
+        if isinstance(e.event, Proposed) and e.event.failure is not None
+    ]
+    assert failures == [(executor.asks[6].id, "lost")]
+    assert executor.asks[6].news_from > 0
+    assert executor.asks[7].news_from == 0
+    assert executor.asks[8].news_from == executor.asks[7].observed
+    assert answers_known(entries(tmp_path), campaign) >= 8
