@@ -22,6 +22,7 @@ EXEMPLARS = ("CC(=O)Oc1ccccc1C(=O)O", "CN1CCC(Oc2ccc3[nH]ccc3c2)CC1", "N#Cc1ccc(
 def test_no_proposer_is_forgotten() -> None:
     assert registry.names(registry.PROPOSERS) == [
         "graph-moves",
+        "guided-search",
         "hosted-language-model",
         "language-model",
         "library",

@@ -10,6 +10,7 @@ stays empty after many tries is a refused child returned, so that the funnel can
 
 from __future__ import annotations
 
+from collections.abc import Callable, Set
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -156,6 +157,16 @@ class GraphMoves:
             )
             self._prepared = moves_in(self._space, config.fragments, shares)
         return self._prepared
+
+    def offspring(
+        self, draw: Callable[[Generator], str], count: int, rng: Generator, known: Set[str]
+    ) -> list[Child]:
+        """Return up to ``count`` children, each of parents that ``draw`` returns for it alone.
+
+        For who chooses parents by a rule of its own; the space is not asked. See
+        `MoleculeMoves.offspring`.
+        """
+        return self._moves().offspring(draw, count, rng, known)
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
         """Return up to ``count`` children, all different, none in flight and none a parent."""

@@ -5,7 +5,7 @@ function of what it was shown, in order: whoever shows it the same history again
 numbers, which is what lets a stopped campaign resume exactly.
 """
 
-from heuresis_models.gaussian_process.acquisition import upper_confidence
+from heuresis_models.gaussian_process.acquisition import by_upper_confidence, drawn_beta
 from heuresis_models.gaussian_process.gate import RankGate, rank_correlation
 from heuresis_models.gaussian_process.process import GaussianProcess
 from heuresis_models.gaussian_process.settings import Covariance, SurrogateSettings
@@ -20,7 +20,8 @@ __all__ = [
     "RankGate",
     "SearchSurrogate",
     "SurrogateSettings",
+    "by_upper_confidence",
+    "drawn_beta",
     "minmax_to_one",
     "rank_correlation",
-    "upper_confidence",
 ]

@@ -11,34 +11,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def upper_confidence(
-    mean: NDArray[np.float64],
-    deviation: NDArray[np.float64],
-    count: int,
-    rng: Generator,
-    *,
-    exponents: tuple[float, float] = (-2.0, 0.0),
-    factor: float = 1.0,
-) -> list[int]:
-    """Choose ``count`` different candidates, each by an upper confidence bound of its own.
+def drawn_beta(rng: Generator, exponents: tuple[float, float] = (-2.0, 0.0)) -> float:
+    """Draw a beta, even on a logarithmic scale between two powers of ten.
 
-    Each choice draws beta = factor · 10^U(exponents) and takes the candidate with the greatest
-    mean + beta · deviation that is left: bold and cautious choices stand side by side, which also
-    makes a batch diverse. Source: Tripp and Hernández-Lobato, arXiv:2406.07709.
+    One for each choice: bold and cautious choices stand side by side, which also makes a batch
+    diverse. Source: Tripp and Hernández-Lobato, arXiv:2406.07709.
+    """
+    return float(10.0 ** rng.uniform(*exponents))
+
+
+def by_upper_confidence(
+    mean: NDArray[np.float64], deviation: NDArray[np.float64], beta: float
+) -> NDArray[np.int64]:
+    """Return the places of all candidates, those with the greatest mean + beta · deviation first.
 
     Args:
         mean: shape (M,).
         deviation: standard deviations, shape (M,).
-        count: how many; all, if there are fewer.
-        rng: draws the betas.
-        exponents: least and greatest power of ten.
-        factor: multiplies every beta.
+        beta: how much doubt is worth.
     """
-    left = np.ones(len(mean), dtype=bool)
-    chosen: list[int] = []
-    for _ in range(min(count, len(mean))):
-        beta = factor * 10.0 ** rng.uniform(*exponents)
-        best = int(np.argmax(np.where(left, mean + beta * deviation, -np.inf)))
-        left[best] = False
-        chosen.append(best)
-    return chosen
+    order: NDArray[np.int64] = np.argsort(-(mean + beta * deviation), kind="stable")
+    return order

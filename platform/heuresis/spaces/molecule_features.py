@@ -18,7 +18,7 @@ import numpy as np
 
 from heuresis.errors import InvalidCandidate
 from heuresis.spaces.features import Features, SparseCounts
-from heuresis.spaces.molecule_logp import CrippenLogP, atom_invariant
+from heuresis.spaces.molecule_logp import AtomKind, CrippenLogP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,12 +125,12 @@ class MoleculeFeatures:
 
         elements = dict.fromkeys(_ELEMENTS, 0)
         hydrogens = other = donors = aromatic = charged = 0
-        invariants = []
+        atoms = []
         for place in range(molecule.GetNumAtoms()):
             atom = molecule.GetAtomWithIdx(place)  # iterating is slower
             number, bound = atom.GetAtomicNum(), atom.GetTotalNumHs()
             is_aromatic, charge = atom.GetIsAromatic(), atom.GetFormalCharge()
-            invariants.append(atom_invariant(number, bound, is_aromatic, atom.GetDegree(), charge))
+            atoms.append(AtomKind(number, bound, is_aromatic, charge))
             if number in elements:
                 elements[number] += 1
             else:
@@ -144,7 +144,7 @@ class MoleculeFeatures:
             *elements.values(),
             hydrogens,
             other,
-            self._logp(molecule, invariants),
+            self._logp(molecule, atoms),
             rdMolDescriptors.CalcTPSA(molecule),
             len(rings),
             rdMolDescriptors.CalcNumAromaticRings(molecule),

@@ -1,0 +1,87 @@
+"""Which candidates are proposed: in which order each choice goes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from heuresis.errors import InvalidCandidate
+from heuresis_models.gaussian_process.acquisition import by_upper_confidence, drawn_beta
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from heuresis.ports import DesignSpace
+    from heuresis_models.gaussian_process.surrogate import Posterior
+
+
+class Choosing(NamedTuple):
+    """How choices are made."""
+
+    ranked: bool
+    """False: evenly, for nothing is known or the surrogate does not rank."""
+    control_share: float
+    beta_exponents: tuple[float, float]
+    beta_factor: float
+
+    def beta(self, rng: Generator) -> float:
+        """Draw how much doubt is worth, for one choice."""
+        return self.beta_factor * drawn_beta(rng, self.beta_exponents)
+
+
+class Choice(NamedTuple):
+    """One that was chosen."""
+
+    place: int
+    text: str
+    """Canonical."""
+    control: bool
+    """It was chosen without ranking, to see what ranking is worth."""
+
+
+def choices(
+    belief: Posterior,
+    text_of: Callable[[int], str | None],
+    taken: set[str],
+    count: int,
+    how: Choosing,
+    rng: Generator,
+) -> Iterator[Choice]:
+    """Yield up to ``count`` choices, each the first of an order of its own that can be had.
+
+    What cannot be had draws no random number: what was found out about a text in an earlier answer
+    and is remembered must not change this one.
+
+    Args:
+        belief: about the candidates.
+        text_of: canonical text at a place; None: the space refuses it.
+        taken: texts that are known or on their way; those chosen are added.
+        count: how many.
+        how: see `Choosing`.
+        rng: draws control choices and betas.
+    """
+    for _ in range(count):
+        control = bool(rng.random() < how.control_share)
+        order: NDArray[np.int64]
+        if control or not how.ranked:
+            order = rng.permutation(len(belief.mean))
+        else:
+            order = by_upper_confidence(belief.mean, belief.deviation, how.beta(rng))
+        for place in order.tolist():
+            text = text_of(place)
+            if text is not None and text not in taken:
+                taken.add(text)
+                yield Choice(place, text, control)
+                break
+        else:
+            return
+
+
+def canonical_or_none(space: DesignSpace, text: str) -> str | None:
+    """Return the canonical text; None: the space refuses it."""
+    try:
+        return space.canonical(text)
+    except InvalidCandidate:
+        return None

@@ -1,0 +1,140 @@
+"""Settings of the proposer ``guided-search``, as a campaign file states them."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from heuresis.errors import UserError
+from heuresis.plugin import PluginConfig
+from heuresis.registry import PROPOSERS, load
+from heuresis_agents.libraries import check_library
+from heuresis_models.gaussian_process.settings import SurrogateSettings
+
+
+class SourceSettings(PluginConfig):
+    """One proposer that over-generates."""
+
+    kind: str = Field(description="a registered proposer, e.g. graph-moves")
+    share: float = Field(1.0, gt=0, description="of the candidates, relative to other sources")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="of that proposer, as it would have on its own"
+    )
+    parents: int = Field(
+        16, gt=0, description="parents shown at most; graph-moves draws two for each child instead"
+    )
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        if self.kind == "guided-search":
+            raise ValueError("guided-search cannot be a source of itself; name what makes moves")
+        try:
+            self.checked()
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def checked(self) -> Any:
+        """Return the settings as the proposer's own ``Config``."""
+        return load(PROPOSERS, self.kind).Config(**self.settings)
+
+
+class LibrarySettings(PluginConfig):
+    """A file of candidates that the search starts from."""
+
+    file: str = Field(description="one text per line, may be gzipped; a header may name the column")
+    strip_stereo: bool = Field(False, description="drop stereochemistry from SMILES")
+    random: int = Field(10, ge=1, description="first measurements, drawn evenly from the file")
+    ranked: int = Field(10_000, ge=100, description="candidates of the file that are ranked")
+    until: int = Field(
+        100, ge=1, description="measurements up to which only candidates of the file are proposed"
+    )
+
+    @field_validator("file")
+    @classmethod
+    def _is_there(cls, file: str) -> str:
+        try:
+            check_library(file)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return file
+
+
+class Stage(PluginConfig):
+    """How hard to think about a proposal while a measurement count lasts."""
+
+    until: int | None = Field(None, gt=0, description="measurements; None: to the end")
+    candidates: int = Field(gt=0, description="made and ranked for each proposal")
+    rounds: int = Field(1, gt=0, description="in which they are made, on each other's shoulders")
+
+
+DEFAULT_STAGES = (
+    Stage(until=600, candidates=100, rounds=5),
+    Stage(until=2000, candidates=120, rounds=4),
+    Stage(candidates=80, rounds=4),
+)
+
+
+class BurstSettings(PluginConfig):
+    """What to do when the search stands still."""
+
+    patience: int = Field(250, gt=0, description="measurements without gain that are a stand-still")
+    gain: float = Field(1e-3, ge=0, description="least gain of the mean of the ten best scores")
+    length: int = Field(
+        100, gt=0, description="measurements of a burst, and of the pause between two"
+    )
+    rank_exponents: tuple[float, float] = (-1.0, 0.0)
+    beta_factor: float = Field(4.0, gt=0, description="multiplies every beta")
+
+
+class GuidedSearchConfig(PluginConfig):
+    """Sources, how much they make, and how the best is chosen."""
+
+    sources: tuple[SourceSettings, ...] = Field(
+        (SourceSettings(kind="graph-moves"),), min_length=1, description="who makes candidates"
+    )
+    library: LibrarySettings | None = Field(
+        None, description="where the search starts; None: with what the sources make of nothing"
+    )
+    stages: tuple[Stage, ...] = Field(DEFAULT_STAGES, min_length=1)
+    rank_exponents: tuple[float, float] = Field(
+        (-3.0, 0.0),
+        description="parents are among the best N·10^U of N scored, U even between these",
+    )
+    unscored_share: float = Field(
+        0.5, ge=0, le=1, description="of parents from the best candidates of the same question"
+    )
+    exemplar_share: float = Field(
+        0.0, ge=0, le=1, description="of parents from the exemplars of the island that is asked"
+    )
+    beta_exponents: tuple[float, float] = Field(
+        (-2.0, 0.0), description="mean + 10^U deviations decide, U even between these"
+    )
+    control_share: float = Field(
+        0.03, ge=0, le=1, description="of proposals chosen evenly, to see what ranking is worth"
+    )
+    ranking: bool = Field(True, description="False: choose evenly always, for a control arm")
+    bursts: BurstSettings | None = Field(BurstSettings())
+    surrogate: SurrogateSettings = SurrogateSettings()
+
+    @field_validator("rank_exponents", "beta_exponents")
+    @classmethod
+    def _rising(cls, exponents: tuple[float, float]) -> tuple[float, float]:
+        if exponents[0] > exponents[1]:
+            raise ValueError(f"expected two rising exponents, got {list(exponents)}")
+        return exponents
+
+    @model_validator(mode="after")
+    def _stages_follow(self) -> Self:
+        ends = [stage.until for stage in self.stages]
+        counts = [end for end in ends[:-1] if end is not None]
+        if len(counts) < len(ends) - 1 or ends[-1] is not None or counts != sorted(set(counts)):
+            raise ValueError(
+                f"stages need rising numbers in 'until', and none in the last, got {ends}"
+            )
+        return self
+
+    def stage(self, measured: int) -> Stage:
+        """Return the stage in which so many have been measured."""
+        return next(s for s in self.stages if s.until is None or measured < s.until)

@@ -1,0 +1,186 @@
+"""Proposer ``guided-search``: makes far more candidates than are asked for and ranks them.
+
+Its sources (graph moves, language models, any registered proposer) make children of what scored
+well; a Gaussian process that has seen every measurement says what each may be worth; the most
+promising by an upper confidence bound are proposed. It starts from a library, if there is one: a
+few candidates at random, then those that the process finds most promising.
+
+It works in any space with features. What it proposes depends on the history it was told, the
+prompt, the count and the generator alone; everything it keeps in memory follows from the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from heuresis.errors import UserError
+from heuresis.ports import DesignSpace, Featured
+from heuresis.records import Observation, Prompt, Proposal
+from heuresis_agents.guided.candidates import Breeding, Candidates
+from heuresis_agents.guided.choice import Choice, Choosing, canonical_or_none, choices
+from heuresis_agents.guided.history import History
+from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from heuresis.spaces.features import Features
+    from heuresis_agents.guided.shelf import Shelf
+    from heuresis_models.gaussian_process import SearchSurrogate
+
+_EXTRA_ROUNDS = 5
+"""Rounds more than planned, when sources give nothing new."""
+
+
+class GuidedSearch:
+    """Implements `Proposer` and `Observer`.
+
+    Operators are those of the sources, ``library`` for a ranked and ``draw`` for a random line of
+    the library, and ``control:OPERATOR`` for the share that is chosen without ranking.
+
+    Args:
+        config: see `GuidedSearchConfig`.
+        space: with features.
+
+    Raises:
+        UserError: the space offers no features, or not those that the surrogate reads; a source is
+            unknown, wrongly set or unfit for the space.
+    """
+
+    Config: ClassVar[type[GuidedSearchConfig]] = GuidedSearchConfig
+
+    def __init__(self, config: GuidedSearchConfig, space: DesignSpace) -> None:
+        from heuresis_agents.guided.shelf import Shelf
+        from heuresis_agents.guided.sources import make_sources
+        from heuresis_models.gaussian_process import SearchSurrogate
+
+        if not isinstance(space, Featured):
+            raise UserError(
+                f"guided-search ranks by features, and the space '{space.kind}' offers none; use"
+                " graph-moves or language-model, or a space with features, such as molecule"
+            )
+        self.config = config
+        self._space = space
+        self._featured: Featured = space
+        self._blocks = config.surrogate.blocks
+        unknown = sorted(set(self._blocks) - set(space.feature_blocks))
+        if unknown:
+            raise UserError(
+                f"the surrogate of guided-search reads the counts '{', '.join(unknown)}', which"
+                f" the space '{space.kind}' does not offer; it offers"
+                f" {', '.join(space.feature_blocks)}"
+            )
+        self._sources = make_sources(config.sources, space)
+        self._shelf = Shelf(config.library, space, self._features) if config.library else None
+        self._surrogate: SearchSurrogate | None = None
+        self._make_surrogate = SearchSurrogate
+        self.history = History()
+
+    def observe(self, news: Sequence[Observation]) -> None:
+        """Take note of what became of candidates."""
+        for told in news:
+            scored = self.history.observe([told])
+            if scored:
+                features = self._features([told.candidate.text])
+                self._fed().observe(features, [member.score for member in scored])
+
+    def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
+        """Return up to ``count`` canonical texts, none of them known, in flight or an exemplar."""
+        taken = self.history.known | set(prompt.in_flight)
+        taken |= {member.candidate.text for member in prompt.exemplars}
+        library = self.config.library
+        if self._shelf is not None and library is not None:
+            on_their_way = self.history.judged + len(prompt.in_flight)
+            if not self.history.scored or on_their_way < library.random:
+                texts = self._shelf.draw(count, taken, rng)
+                return [Proposal(text=text, operator="draw") for text in texts]
+            if self.history.judged < library.until:
+                return self._from_shelf(self._shelf, count, taken, rng)
+        return self._from_sources(prompt, count, taken, rng)
+
+    def _from_shelf(
+        self, shelf: Shelf, count: int, taken: set[str], rng: Generator
+    ) -> list[Proposal]:
+        surrogate = self._fed()
+        assert self.history.first is not None
+        belief = surrogate.predict(shelf.open(self.history.first))
+        chosen = choices(belief, shelf.text, taken, count, self._choosing(), rng)
+        return [
+            Proposal(text=choice.text, operator=_operator("library", choice)) for choice in chosen
+        ]
+
+    def _from_sources(
+        self, prompt: Prompt, count: int, taken: set[str], rng: Generator
+    ) -> list[Proposal]:
+        candidates = self._candidates(prompt, count, taken, rng)
+        made = candidates.proposals
+
+        def text_of(place: int) -> str | None:
+            return canonical_or_none(self._space, made[place].text)
+
+        chosen = choices(candidates.belief, text_of, taken, count, self._choosing(), rng)
+        return [
+            made[choice.place].model_copy(
+                update={
+                    "text": choice.text,
+                    "operator": _operator(made[choice.place].operator, choice),
+                }
+            )
+            for choice in chosen
+        ]
+
+    def _candidates(
+        self, prompt: Prompt, count: int, taken: set[str], rng: Generator
+    ) -> Candidates:
+        config = self.config
+        burst = self._burst()
+        breeding = Breeding(
+            rank_exponents=burst.rank_exponents if burst else config.rank_exponents,
+            unscored_share=config.unscored_share,
+            exemplar_share=config.exemplar_share,
+        )
+        candidates = Candidates(
+            self._sources,
+            self.history,
+            breeding,
+            self._choosing(),
+            self._features,
+            self._fed().predict,
+            taken,
+        )
+        stage = config.stage(self.history.judged)
+        each = -(-count * stage.candidates // stage.rounds)
+        for done in range(stage.rounds + _EXTRA_ROUNDS):
+            if done >= stage.rounds and len(candidates.proposals) >= count:
+                break
+            candidates.round(prompt, each, rng)
+        return candidates
+
+    def _choosing(self) -> Choosing:
+        surrogate, burst = self._fed(), self._burst()
+        return Choosing(
+            ranked=self.config.ranking and surrogate.learned_points > 0 and surrogate.gate.open,
+            control_share=self.config.control_share,
+            beta_exponents=self.config.beta_exponents,
+            beta_factor=burst.beta_factor if burst else 1.0,
+        )
+
+    def _burst(self) -> BurstSettings | None:
+        return self.config.bursts if self.history.in_burst(self.config.bursts) else None
+
+    def _fed(self) -> SearchSurrogate:
+        """Return the surrogate; made with the first score, whose candidate opens the shelf."""
+        if self._surrogate is None:
+            reference = None
+            if self._shelf is not None and self.history.first is not None:
+                reference = self._shelf.open(self.history.first)
+            self._surrogate = self._make_surrogate(self.config.surrogate, reference)
+        return self._surrogate
+
+    def _features(self, texts: Sequence[str]) -> Features:
+        return self._featured.features(texts, self._blocks)
+
+
+def _operator(name: str, choice: Choice) -> str:
+    return f"control:{name}" if choice.control else name
