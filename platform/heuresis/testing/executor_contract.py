@@ -24,7 +24,15 @@ import pytest
 
 from heuresis.errors import PoolError
 from heuresis.ports import Executor
-from heuresis.records import Evaluation, Failure, FailureCause, Outcome, Prompt, ScoredCandidate
+from heuresis.records import (
+    Evaluation,
+    Failure,
+    FailureCause,
+    Observation,
+    Outcome,
+    Prompt,
+    ScoredCandidate,
+)
 from heuresis.tasks import (
     EvaluateResult,
     EvaluateTask,
@@ -37,9 +45,11 @@ from heuresis.tasks import (
     Task,
 )
 from heuresis.testing.fakes import (
+    OBSERVING_PROPOSER,
     SCRIPTED_ORACLE,
     SCRIPTED_PROPOSER,
     TEXT_SPACE,
+    ObservingProposer,
     candidate,
     process_lives,
 )
@@ -302,6 +312,28 @@ class ExecutorContract:
         result = settle_all(executor, [propose("a")])["a"].result
         assert isinstance(result, ProposeResult)
         assert result.model_version == "lessons-2"
+
+    def test_an_observer_knows_the_news_or_says_that_it_does_not(self, executor: Executor) -> None:
+        executor.start([proposer_pool(kind=OBSERVING_PROPOSER)])
+        history = tuple(
+            Observation(candidate=candidate(text), verdict="completed", score=0.5, bound=0.5)
+            for text in ("a", "b", "c", "d")
+        )
+
+        def knows(name: str, first: int, observed: int) -> str:
+            told = {"observed": observed, "news_from": first, "news": history[first:observed]}
+            task = propose(name).model_copy(update=told)
+            result = settle_all(executor, [task])[name].result
+            if isinstance(result, Failure):
+                return result.cause.value
+            assert isinstance(result, ProposeResult)
+            return result.proposals[0].canonical.rpartition("-")[2]
+
+        digests = [ObservingProposer.digest(history[:n]) for n in range(5)]
+        assert knows("gap", 2, 3) == "lost"
+        assert knows("all", 0, 2) == digests[2]
+        assert knows("news", 2, 4) == digests[4]
+        assert knows("again", 0, 4) == digests[4]
 
     def test_a_proposer_that_fails_or_breaks_its_contract(self, executor: Executor) -> None:
         executor.start([proposer_pool(config={"too_many": True}), proposer_pool("other")])
