@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -70,6 +70,7 @@ def save_model(
     dtype: torch.dtype | None = None,
     *,
     taught: Sequence[str] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> None:
     """Write a model folder; an existing one keeps its other files.
 
@@ -79,6 +80,7 @@ def save_model(
         vocabulary: the language they speak.
         dtype: of the stored weights, ``torch.bfloat16`` halves the file; None: as they are.
         taught: domains and skills, kept in the configuration (`model_card.taught`); None: unknown.
+        ranges: property that can be stated → least and greatest value seen; None: unknown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = weights_of(model, dtype)
@@ -88,6 +90,11 @@ def save_model(
         "eos_token_id": vocabulary["<eos>"],
     }
     stored = str(weights["model.norm.weight"].dtype).removeprefix("torch.")
+    known: dict[str, object] = {}
+    if taught is not None:
+        known["taught"] = list(taught)
+    if ranges is not None:
+        known["ranges"] = {name: list(limits) for name, limits in ranges.items()}
     _write_json(
         folder / CONFIG_FILE,
         {
@@ -95,7 +102,7 @@ def save_model(
             "dtype": stored,
             **ends,
             VOCABULARY_HASH: vocabulary.content_hash,
-            **({} if taught is None else {"heuresis": {"taught": list(taught)}}),
+            **({"heuresis": known} if known else {}),
         },
     )
     # Sampling as our own does it: from the whole distribution.

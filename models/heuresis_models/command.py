@@ -27,6 +27,7 @@ from rich.progress import (
 )
 
 from heuresis.errors import UserError
+from heuresis.randomness import random_generator
 
 if TYPE_CHECKING:
     from heuresis_models.corpus import Source
@@ -257,12 +258,15 @@ def _together(
 def _write_model(job: Job, sources: list[Source], final: Metrics) -> tuple[str, str]:
     """Write the model folder from the last checkpoint; returns the card and the weights' hash."""
     from heuresis_models.checkpoint import load_model, save_model, tensors_hash
-    from heuresis_models.model_card import card, taught
+    from heuresis_models.model_card import card, seen_ranges, taught
     from heuresis_models.training import CHECKPOINT_FOLDER
 
     model, vocabulary = load_model(job.output / CHECKPOINT_FOLDER)
     skills = taught(job.recipe, sources, final.heeded_nats)
-    save_model(job.output, model, vocabulary, taught=skills)
+    ranges = None
+    if "conditions" in skills:
+        ranges = seen_ranges(job.recipe, sources, random_generator(job.recipe.seed, "ranges", 0))
+    save_model(job.output, model, vocabulary, taught=skills, ranges=ranges)
     text = card(job.recipe, sources, parameters=model.parameter_count, final=final)
     (job.output / "MODEL_CARD.md").write_text(text, encoding="utf-8")
     return text, tensors_hash(model.state_dict())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from heuresis_models.corpus import Source
+from heuresis_models.descriptors import properties_of
 from heuresis_models.language.crystal_text import Crystal
 from heuresis_models.language.objects import (
     DNA,
@@ -18,6 +20,11 @@ from heuresis_models.language.objects import (
 from heuresis_models.monitoring import Metrics
 from heuresis_models.recipe import Recipe
 
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+_SAMPLED = 5000
+_DECIMALS = 3
 LEAST_HEEDED_NATS = 0.5
 """Stated properties that are worth less than this per molecule do not steer anything."""
 
@@ -62,6 +69,37 @@ def taught(
         "quantiles": molecules and shown.molecules.exemplars > 0,
     }
     return [name for name, is_so in facts.items() if is_so]
+
+
+def seen_ranges(
+    recipe: Recipe, sources: Sequence[Source], rng: Generator
+) -> dict[str, tuple[float, float]] | None:
+    """Return least and greatest value of each property that molecules were shown with.
+
+    Of a sample of `_SAMPLED` molecules; a few in ten thousand lie outside. None without molecules.
+    """
+    from rdkit.Chem import MolFromSmiles
+
+    molecules = [
+        entry.thing.smiles
+        for source in sources
+        for entry in source.training
+        if isinstance(entry.thing, Molecule)
+    ]
+    if not molecules:
+        return None
+    shown = recipe.documents.molecules
+    chosen = rng.permutation(len(molecules))[:_SAMPLED]
+    names = list(shown.stated)
+    rows = [properties_of(MolFromSmiles(molecules[int(i)]), names) for i in chosen]
+    ranges = {
+        name: (
+            round(min(row[name] for row in rows), _DECIMALS),
+            round(max(row[name] for row in rows), _DECIMALS),
+        )
+        for name in names
+    }
+    return ranges | ({"similarity": (0.0, 1.0)} if shown.exemplars else {})
 
 
 def card(recipe: Recipe, sources: Sequence[Source], *, parameters: int, final: Metrics) -> str:

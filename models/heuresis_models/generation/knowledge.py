@@ -4,7 +4,8 @@
 
     "heuresis": {"taught": ["conditions", "exemplars"], "ranges": {"logp": [-4.0, 6.5]}}
 
-Both entries may be missing: a model without ``taught`` writes plain objects only.
+Both entries may be missing: a model without ``taught`` writes plain objects only. ``ranges`` names
+the properties of molecules that the model was taught to heed; others cannot be asked for.
 """
 
 from __future__ import annotations
@@ -101,16 +102,27 @@ class Knowledge:
         """Check that conditions were taught and lie within the trained ranges.
 
         Raises:
-            WeightsError: conditions were not taught, or a value was never seen.
+            WeightsError: conditions or a property were not taught, or a value was never seen.
         """
         if conditions:
             self.demand("conditions")
+        for condition in conditions:
+            if isinstance(condition, Quantity) and self._unheard_of(condition.name):
+                known = ", ".join(name for name in self.ranges if name != "similarity") or "none"
+                raise WeightsError(
+                    f"the model '{self.name}' was not taught to heed {condition.name} (it was"
+                    f" taught: {known}); leave it out, choose another prior, or let best_of choose"
+                    " by it"
+                )
         for clipped in self.clipped(conditions)[1]:
             low, high = self.ranges[clipped.name]
             raise WeightsError(
                 f"{clipped.name} = {clipped.asked:g} lies outside of what '{self.name}' has seen"
                 f" ({low:g} to {high:g}); ask for a value within"
             )
+
+    def _unheard_of(self, name: str) -> bool:
+        return name in MOLECULE_RANGES and name not in self.ranges
 
     def clipped(self, conditions: Sequence[Condition]) -> tuple[list[Condition], list[Clipped]]:
         """Return conditions within the trained ranges, and what had to be moved."""

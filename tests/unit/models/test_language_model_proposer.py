@@ -409,6 +409,15 @@ def test_reading_the_settings_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_property_that_was_never_stated_cannot_be_asked_for() -> None:
+    knowledge = Knowledge("mine", frozenset({"conditions"}), {"logp": (-2.0, 6.0)})
+    knowledge.check([Quantity("logp", 2.0)])
+    # Not a property of molecules: other rules say what can be asked of it.
+    knowledge.check([Quantity("band_gap", 2.0)])
+    with pytest.raises(WeightsError, match=r"not taught to heed molar_mass.*was taught: logp"):
+        knowledge.check([Quantity("molar_mass", 300.0)])
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
