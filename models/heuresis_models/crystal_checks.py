@@ -8,12 +8,14 @@ Charges: see `composition`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from heuresis_models.composition import States, charge_balanced
+from heuresis_models.composition import States, charge_balanced, smact_valid
 from heuresis_models.language.crystal_text import Cell, Crystal, parse_payload
 from heuresis_models.language.errors import CrystalTextError, UnknownTokenError
 from heuresis_models.language.objects import object_tokens
@@ -40,26 +42,44 @@ class Fault(StrEnum):
     CHARGES = "charges do not balance"
 
 
-def fault_of(
-    crystal: Crystal | None, require: Requirement, states: States = States.KNOWN
-) -> Fault | None:
-    """Return why a crystal fails a requirement; None: it passes.
+@dataclass(frozen=True)
+class CrystalChecks:
+    """The checks of one written crystal, each done when it is first asked for.
+
+    The charge rules need pymatgen: `MissingExtraError` without it.
 
     Args:
-        crystal: as `read_crystal` returns it.
-        require: what it must pass.
+        crystal: as `read_crystal` returns it; None: the text was none.
         states: oxidation states allowed for charge balance.
-
-    Raises:
-        MissingExtraError: charges are asked for, but pymatgen is not installed.
     """
-    if crystal is None:
-        return Fault.UNREADABLE
-    if not structurally_valid(crystal):
-        return Fault.STRUCTURE
-    if require is Requirement.BALANCED and not charge_balanced(crystal.composition(), states):
-        return Fault.CHARGES
-    return None
+
+    crystal: Crystal | None
+    states: States = States.KNOWN
+
+    @cached_property
+    def structure(self) -> bool:
+        """By `structurally_valid`."""
+        return self.crystal is not None and structurally_valid(self.crystal)
+
+    @cached_property
+    def balanced(self) -> bool:
+        """By `composition.charge_balanced`."""
+        return self.crystal is not None and charge_balanced(self.crystal.composition(), self.states)
+
+    @cached_property
+    def smact(self) -> bool:
+        """By `composition.smact_valid`."""
+        return self.crystal is not None and smact_valid(self.crystal.composition(), self.states)
+
+    def fault(self, require: Requirement) -> Fault | None:
+        """Return why the crystal fails a requirement; None: it passes."""
+        if self.crystal is None:
+            return Fault.UNREADABLE
+        if not self.structure:
+            return Fault.STRUCTURE
+        if require is Requirement.BALANCED and not self.balanced:
+            return Fault.CHARGES
+        return None
 
 
 def read_crystal(text: str) -> Crystal | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from heuresis_models.composition import States, charge_balanced, smact_valid
-from heuresis_models.crystal_checks import key, read_crystal, structurally_valid
+from heuresis_models.composition import States
+from heuresis_models.crystal_checks import CrystalChecks, key, read_crystal
 from heuresis_models.errors import DataError
 
 
@@ -65,17 +65,27 @@ def evaluate_crystals(
     Raises:
         MissingExtraError: pymatgen is not installed.
     """
-    found = [crystal for text in texts if (crystal := read_crystal(text)) is not None]
-    structure = [structurally_valid(crystal) for crystal in found]
-    smact = [smact_valid(crystal.composition(), states) for crystal in found]
-    distinct = {key(crystal) for crystal in found}
+    return counted(checks_of(texts, states), training)
+
+
+def checks_of(texts: Sequence[str], states: States = States.KNOWN) -> list[CrystalChecks]:
+    """Return the checks of each text."""
+    return [CrystalChecks(read_crystal(text), states) for text in texts]
+
+
+def counted(
+    checks: Sequence[CrystalChecks], training: Collection[str] | None = None
+) -> CrystalSample:
+    """Count over crystals that were read; see `evaluate_crystals`."""
+    found = [check for check in checks if check.crystal is not None]
+    distinct = {key(check.crystal) for check in found if check.crystal is not None}
     return CrystalSample(
-        drawn=len(texts),
+        drawn=len(checks),
         parsed=len(found),
-        structurally_valid=sum(structure),
-        smact=sum(smact),
-        balanced=sum(charge_balanced(crystal.composition(), states) for crystal in found),
-        valid=sum(a and b for a, b in zip(structure, smact, strict=True)),
+        structurally_valid=sum(check.structure for check in found),
+        smact=sum(check.smact for check in found),
+        balanced=sum(check.balanced for check in found),
+        valid=sum(check.structure and check.smact for check in found),
         distinct=len(distinct),
         novel=None if training is None else len(distinct.difference(training)),
     )

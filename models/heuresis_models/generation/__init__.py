@@ -1,10 +1,17 @@
 """Writing with a trained model: conditioned, constrained, guided.
 
 Reading order: `prompts` (what is asked), `settings` (how), `decoding` (`generate`), `masking` (the
-grammar while decoding), `molecules` and `scaffolds` (what molecules need beyond that).
+grammar while decoding), `molecules` and `scaffolds` (what molecules need beyond that), `crystals`,
+`formulas` and `formula_walk` (crystals that meet a requirement, or have a formula).
 """
 
+from heuresis_models.generation.crystals import (
+    CheckedCrystals,
+    checked_crystals,
+    crystals_of_formulas,
+)
 from heuresis_models.generation.decoding import Sample, generate
+from heuresis_models.generation.formulas import FormulaPool
 from heuresis_models.generation.knowledge import Clipped, Knowledge
 from heuresis_models.generation.molecules import (
     SampleQuality,
@@ -33,7 +40,9 @@ from heuresis_models.generation.settings import Sampling, torch_generator
 __all__ = [
     "OBJECT_KINDS",
     "SPREADS",
+    "CheckedCrystals",
     "Clipped",
+    "FormulaPool",
     "Grown",
     "Knowledge",
     "ObjectKind",
@@ -43,6 +52,8 @@ __all__ = [
     "Sampling",
     "Scaffold",
     "canonical_smiles",
+    "checked_crystals",
+    "crystals_of_formulas",
     "distance",
     "generate",
     "grow",

@@ -183,7 +183,7 @@ def _unasked(prompt: Prompt) -> Prompt:
     if prompt.plain is None:
         return prompt
     given = len(prompt.ids) - prompt.head
-    return Prompt(prompt.plain, len(prompt.plain) - given, None, prompt.slots)
+    return prompt._replace(ids=prompt.plain, head=len(prompt.plain) - given, plain=None)
 
 
 def _stops(prompt: Prompt, settings: Sampling) -> frozenset[int]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from heuresis_models.generation.drawing import draw, restricted
+from heuresis_models.generation.formula_walk import FormulaWalk
 from heuresis_models.generation.rows import Row
 from heuresis_models.language.automaton import Automaton, State
 
@@ -70,22 +71,25 @@ def choose(
             token_B[place], chance_B[place] = forced, 1.0
             continue
         state = row.state
-        banned = row.walk.banned if row.walk is not None else frozenset[int]()
         closing = state is not None and _must_close(row, state)
         if lazy:
             if state is not None:
                 unknown.append(place)
-            if not closing and wanted[place] not in banned:
+            banned_now = row.walk is not None and row.walk.bans(wanted[place])
+            if not closing and not banned_now:
                 new = None if state is None else automaton.advance_if_allowed(state, wanted[place])
                 if new is not None or state is None:
                     row.state = new
                     continue
-            if not closing and row.restarts:
+            # A model that has no formula in mind would begin again and again.
+            again = row.restarts and not (banned_now and isinstance(row.walk, FormulaWalk))
+            if not closing and again:
                 row.refused = True
                 continue
         row.closed |= closing
         places.append(place)
         masked.append(row)
+        banned = row.walk.banned if row.walk is not None else frozenset[int]()
         masks.append(_mask(state, banned, closing=closing, size=probability_BV.shape[1]))
     chance_B[unknown] = torch.nan
     if places:

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from heuresis_models.generation.formula_walk import FormulaWalk
 from heuresis_models.generation.slots import Slot
 from heuresis_models.language.documents import Condition, Entry
 from heuresis_models.language.errors import DocumentError
 from heuresis_models.language.objects import Form, smiles_tokens
+from heuresis_models.language.quantities import Formula
 from heuresis_models.language.tokens import BEGIN, END, EXEMPLAR, FORMS, OBJECTS, TARGET
 from heuresis_models.language.vocabulary import Vocabulary
 
@@ -27,12 +29,14 @@ class Prompt(NamedTuple):
         plain: the same prompt with nothing asked (no conditions, no exemplars): what guidance
             compares with. None: the prompt asks nothing.
         slots: gaps to fill, and the text between them; none: the model writes to the end.
+        formula: a crystal must have it exactly; None: it need not.
     """
 
     ids: tuple[int, ...]
     head: int
     plain: tuple[int, ...] | None = None
     slots: tuple[Slot, ...] = ()
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def prompt(
     given: str = "",
     conditions: Sequence[Condition] = (),
     exemplars: Sequence[Entry] = (),
+    exact_formula: bool = False,
 ) -> Prompt:
     """Ask for an object.
 
@@ -92,9 +97,11 @@ def prompt(
         given: payload that the object begins with.
         conditions: what it should be like.
         exemplars: objects to learn from, each with its own conditions, worst first.
+        exact_formula: leave out what would lead away from the `Formula` among the conditions;
+            without, the model is asked for it and may write another.
 
     Raises:
-        DocumentError: the parts do not follow the grammar.
+        DocumentError: the parts do not follow the grammar, or ``exact_formula`` without a formula.
         UnknownTokenError: ``given`` holds something that is no token.
     """
     vocabulary = Vocabulary.default()
@@ -115,7 +122,23 @@ def prompt(
     plain = None
     if len(asked) > 1:
         plain = tuple(ids[token] for token in (BEGIN, *start, *payload))
-    return Prompt(full, len(full) - len(payload), plain)
+    return Prompt(
+        full,
+        len(full) - len(payload),
+        plain,
+        formula=_exact_formula(kind, given, conditions) if exact_formula else None,
+    )
+
+
+def _exact_formula(kind: str, given: str, conditions: Sequence[Condition]) -> Formula:
+    formulas = [condition for condition in conditions if isinstance(condition, Formula)]
+    if kind != "crystal" or given or len(formulas) != 1:
+        raise DocumentError(
+            "an exact formula needs a crystal that begins with nothing given and one Formula among"
+            f" its conditions; got a {kind}, given {given!r}, {len(formulas)} formulas"
+        )
+    FormulaWalk.of(formulas[0])
+    return formulas[0]
 
 
 def end_of(ids: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from heuresis_models.generation.formula_walk import FormulaWalk
 from heuresis_models.generation.prompts import Prompt
 from heuresis_models.generation.slots import SlotWalk
 from heuresis_models.language.automaton import State
@@ -49,7 +50,7 @@ class Row:
     ids: list[int] = field(default_factory=list)
     likelihood: float = 0.0
     log_probability: float = 0.0
-    walk: SlotWalk | None = None
+    walk: SlotWalk | FormulaWalk | None = None
 
     def __post_init__(self) -> None:
         self._begin()
@@ -59,7 +60,11 @@ class Row:
         self.state = self.origin
         self.refused = False
         self.likelihood = self.log_probability = 0.0
-        self.walk = SlotWalk(self.prompt.slots) if self.prompt.slots else None
+        self.walk = None
+        if self.prompt.slots:
+            self.walk = SlotWalk(self.prompt.slots)
+        elif self.prompt.formula is not None:
+            self.walk = FormulaWalk.of(self.prompt.formula)
 
     def restart(self) -> None:
         """Start from the prompt again, with fresh random numbers."""

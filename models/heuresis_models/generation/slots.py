@@ -85,6 +85,10 @@ class SlotWalk:
             found |= _ids(CLOSE, ")")
         return found
 
+    def bans(self, index: int) -> bool:
+        """Whether an id is one of `banned`."""
+        return index in self.banned
+
     def take(self, index: int) -> None:
         """Move on by one id."""
         if self.pending:

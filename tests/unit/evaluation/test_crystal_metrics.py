@@ -114,10 +114,9 @@ def test_the_charges_that_balance_are_the_common_ones(composition: object) -> No
 def test_a_fault_names_its_cause(
     composition: object, text: str, structure: str | None, balanced: str | None
 ) -> None:
-    crystal = crystal_checks.read_crystal(text)
-    fault = crystal_checks.fault_of(crystal, crystal_checks.Requirement.STRUCTURE)
-    assert fault == structure
-    assert crystal_checks.fault_of(crystal, crystal_checks.Requirement.BALANCED) == balanced
+    checks = crystal_checks.CrystalChecks(crystal_checks.read_crystal(text))
+    assert checks.fault(crystal_checks.Requirement.STRUCTURE) == structure
+    assert checks.fault(crystal_checks.Requirement.BALANCED) == balanced
 
 
 def test_reading_is_strict_and_takes_the_tags_or_not() -> None:
