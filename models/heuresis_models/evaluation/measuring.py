@@ -10,8 +10,13 @@ from typing import Final, Protocol
 from heuresis.errors import UserError
 from heuresis.randomness import random_generator
 from heuresis_models.corpus import Source
-from heuresis_models.crystal_checks import key
-from heuresis_models.evaluation import crystals, reactions
+from heuresis_models.evaluation import reactions
+from heuresis_models.evaluation.crystal_rows import (
+    FORMULAS,
+    CrystalReference,
+    crystal_rows,
+    formula_rows,
+)
 from heuresis_models.evaluation.heldout import ALIGNED, FLOORS, HeldoutLoss, heldout_losses
 from heuresis_models.evaluation.molecule_rows import MoleculeReference, molecule_rows
 from heuresis_models.evaluation.references import (
@@ -122,49 +127,23 @@ class Evaluation:
     def crystals(self) -> list[Row]:
         """Draw crystals under the grammar (and, to see what it does, without)."""
         source = self._source(CRYSTALS)
-        training = None
+        reference = None
         if not isinstance(source, str):
             if unknown := self._unknown(CRYSTALS):
                 return [Row("crystals", "all", None, reason=unknown)]
-            training = {key(crystal) for crystal in crystals_of(source.training)}
+            rng = random_generator(self.seed, "evaluation crystals", 0)
+            reference = CrystalReference(
+                crystals_of(source.training), crystals_of(source.heldout)
+            ).shuffled(rng)
         plain = self._drawn("crystal", masked=False)
         masked = self._drawn("crystal", masked=True)
         self.view.start("crystals: expanding", None)
-        found = crystals.evaluate_crystals(masked, training)
-        open_found = crystals.evaluate_crystals(plain)
-        real = None
-        if not isinstance(source, str):
-            rng = random_generator(self.seed, "evaluation crystals", 0)
-            entries = crystals_of(source.heldout)
-            some = rng.permutation(len(entries))[: max(self.samples, 500)]
-            real = crystals.evaluate_crystals([entries[int(i)].payload() for i in some])
-        on = f"{len(masked):,} samples under the grammar mask, temperature 1"
-        rows = [
-            Row("crystals", "parse to a structure, no mask", open_found.share("parsed"),
-                on=f"{len(plain):,} samples, no mask, temperature 1"),
-        ]  # fmt: skip
-        for name, measure in (
-            ("parsed", "parse to a structure"),
-            ("structurally_valid", "structurally valid (CDVAE)"),
-            ("smact", "compositionally valid (SMACT's rule)"),
-            ("balanced", "charge-balanced composition (strict)"),
-            ("valid", "valid in structure and composition"),
-            ("distinct", "unique (formula, space group) of the parsed"),
-        ):
-            beside = f"real, held out: {real.share(name):.1%}" if real is not None else ""
-            if name == "distinct" and not found.parsed:
-                rows.append(Row("crystals", measure, None, on=on, reason="nothing parsed"))
-                continue
-            rows.append(Row("crystals", measure, found.share(name), beside=beside, on=on))
-        novel = "novel (formula, space group) of the unique"
-        if training is None:
-            assert isinstance(source, str)
-            rows.append(Row("crystals", novel, None, reason=source))
-        elif not found.distinct:
-            rows.append(Row("crystals", novel, None, on=on, reason="nothing parsed"))
-        else:
-            on = f"{on}; {len(training):,} training crystals by {RULE}"
-            rows.append(Row("crystals", novel, found.share("novel"), on=on))
+        why = source if isinstance(source, str) else ""
+        rows = crystal_rows(masked, plain, reference, no_reference=why)
+        if reference is not None:
+            self.view.start("crystals of stated formulas", None)
+            rng = random_generator(self.seed, "evaluation formulas", 0)
+            rows += formula_rows(self.model, reference, min(self.samples, FORMULAS), rng)
         return rows
 
     def retrosynthesis(self) -> list[Row]:
