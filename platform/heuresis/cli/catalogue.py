@@ -66,6 +66,7 @@ def _entry(group: str, name: str) -> dict[str, Any]:
     }
     if group == registry.PROPOSERS:
         entry["learns"] = hasattr(plugin, "learn")
+        entry["observes"] = hasattr(plugin, "observe")
     if group == registry.ORACLES:
         # Outputs may depend on settings; these are those of the defaults.
         declaration = plugin.declare(plugin.Config())
@@ -130,7 +131,8 @@ def _print_list(found: list[dict[str, Any]]) -> None:
         head = Text.assemble((entry["kind"], "bold"), "  ", (entry.get("version", ""), "dim"))
         screen.print(head)
         learns = " It learns from scores." if entry.get("learns") else ""
-        screen.print(Padding(Text(f"{entry['description']}{learns}"), (0, 0, 0, 4)))
+        observes = " It is told what became of every candidate." if entry.get("observes") else ""
+        screen.print(Padding(Text(f"{entry['description']}{learns}{observes}"), (0, 0, 0, 4)))
         if "outputs" in entry:
             units = {name: unit_word(output["unit"]) for name, output in entry["outputs"].items()}
             outputs = [f"{name} [{unit}]" if unit else name for name, unit in units.items()]
