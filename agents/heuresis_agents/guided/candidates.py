@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from heuresis.errors import InvalidCandidate
 from heuresis.records import Candidate, Prompt, Proposal, ScoredCandidate
+from heuresis.spaces.features import Features, readable
 from heuresis_agents.guided.choice import Choosing
 from heuresis_agents.guided.history import History, log_rank
 from heuresis_models.gaussian_process.acquisition import by_upper_confidence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from heuresis.spaces.features import Features
     from heuresis_agents.guided.sources import Source
 
 _MOST_PARENTS = 2
-_UNSCORED_EXPONENTS = (-2.0, 0.0)
+_UNSCORED_BEST = 0.4
+"""Share of the unscored candidates that may become parents, the most promising; all alike."""
 _UNSCORED = "unscored"
 """Stands for the space in the ids of candidates that nobody measured; they never leave here."""
 
@@ -103,7 +103,7 @@ class Candidates:
         self, prompt: Prompt, worth: Sequence[int], rng: Generator
     ) -> ScoredCandidate | None:
         if worth and rng.random() < self._breeding.unscored_share:
-            place = worth[log_rank(len(worth), _UNSCORED_EXPONENTS, rng)]
+            place = worth[int(rng.random() * _UNSCORED_BEST * len(worth))]
             return self._unscored[place]
         share = self._breeding.exemplar_share if self._history.scored else 1.0
         if prompt.exemplars and rng.random() < share:
@@ -121,20 +121,17 @@ class Candidates:
         return child.model_copy(update={"parents": tuple(dict.fromkeys(roots))[:_MOST_PARENTS]})
 
     def _add(self, fresh: Sequence[Proposal]) -> None:
-        new: list[Proposal] = []
-        parts: list[Features] = []
+        unseen: dict[str, Proposal] = {}
         for proposal in fresh:
-            if proposal.text in self._seen:
-                continue
-            self._seen.add(proposal.text)
-            try:
-                parts.append(self._features([proposal.text]))
-            except InvalidCandidate:
-                continue
-            new.append(proposal)
-        if not new:
+            if proposal.text not in self._seen:
+                unseen.setdefault(proposal.text, proposal)
+        self._seen |= unseen.keys()
+        places, features = readable(list(unseen), self._features)
+        if features is None:
             return
-        belief = self._predict(type(parts[0]).joined(parts))
+        made = list(unseen.values())
+        new = [made[place] for place in places]
+        belief = self._predict(features)
         self.proposals += new
         for proposal, mean in zip(new, belief.mean, strict=True):
             candidate = Candidate.of(_UNSCORED, proposal.text)

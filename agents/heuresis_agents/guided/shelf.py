@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heuresis.errors import InvalidCandidate, UserError
-from heuresis.spaces.features import Features
+from heuresis.errors import UserError
+from heuresis.spaces.features import Features, readable
 from heuresis_agents.guided.choice import canonical_or_none
 from heuresis_agents.libraries import library_texts, random_order, without_stereo
 
@@ -61,19 +61,14 @@ class Shelf:
         if self._features is None:
             step = max(1, len(self._lines) // self._settings.ranked)
             chosen = self._lines[int(label, 16) % step :: step][: self._settings.ranked]
-            parts = []
-            for line in chosen:
-                text = self._stripped(line)
-                try:
-                    parts.append(self._compute([text]))
-                except InvalidCandidate:
-                    continue
-                self._texts.append(text)
-            if not parts:
+            texts = [self._stripped(line) for line in chosen]
+            places, features = readable(texts, self._compute)
+            if features is None:
                 raise UserError(
                     f"the library '{self._settings.file}' holds nothing that the space can read"
                 )
-            self._features = Features.joined(parts)
+            self._texts = [texts[place] for place in places]
+            self._features = features
         return self._features
 
     def text(self, place: int) -> str | None:

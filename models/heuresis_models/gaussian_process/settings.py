@@ -48,7 +48,7 @@ class SurrogateSettings(PluginConfig):
     """The rank correlation of predictions and outcomes is that of the last so many."""
     gate_least: float = Field(default=0.2, ge=-1, le=1)
     """Below this correlation the surrogate should not be heeded."""
-    gate_minimum: int = Field(default=50, ge=3)
+    gate_minimum: int = Field(default=100, ge=3)
     """Before so many outcomes the correlation says little, and the gate stays open."""
 
     @property

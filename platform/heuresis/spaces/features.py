@@ -6,11 +6,13 @@ so they know no chemistry, and one that works for molecules works for any space 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from heuresis.errors import InvalidCandidate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,6 +100,8 @@ class Features:
     def joined(cls, parts: Sequence[Features]) -> Features:
         """Return one after the other; all must have the same blocks and descriptors."""
         first = parts[0]
+        if len(parts) == 1:
+            return first
         blocks = {
             name: SparseCounts.of(
                 [part.counts[name].row(i) for part in parts for i in range(len(part))],
@@ -106,3 +110,27 @@ class Features:
             for name, block in first.counts.items()
         }
         return cls(blocks, np.concatenate([part.descriptors for part in parts]), first.names)
+
+
+def readable(
+    texts: Sequence[str], compute: Callable[[Sequence[str]], Features]
+) -> tuple[list[int], Features | None]:
+    """Return the places of the texts that have features, and these; None if none has.
+
+    Args:
+        texts: some of which may be unreadable.
+        compute: raises `InvalidCandidate` if any text cannot be read.
+    """
+    if not texts:
+        return [], None
+    try:
+        return list(range(len(texts))), compute(texts)
+    except InvalidCandidate:
+        if len(texts) == 1:
+            return [], None
+    middle = len(texts) // 2
+    left, first = readable(texts[:middle], compute)
+    right, second = readable(texts[middle:], compute)
+    parts = [part for part in (first, second) if part is not None]
+    places = left + [middle + place for place in right]
+    return places, Features.joined(parts) if parts else None

@@ -1,0 +1,252 @@
+"""Guided search: who becomes parent, what is chosen, what is never proposed again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from rdkit.Chem import MolFromSmiles
+from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+from rdkit.DataStructs import TanimotoSimilarity
+
+from heuresis.errors import UserError
+from heuresis.records import Candidate, Observation, Prompt, ScoredCandidate
+from heuresis.spaces.features import Features
+from heuresis.spaces.molecule import MoleculeSpace
+from heuresis_agents.guided.choice import Choosing, choices
+from heuresis_agents.guided.history import History, log_rank
+from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
+from heuresis_agents.proposers.guided_search import GuidedSearch
+from heuresis_models.gaussian_process import Posterior
+
+SPACE = MoleculeSpace(MoleculeSpace.Config(heavy_atoms=(2, 30), stereo="strip"))
+PROMPT = Prompt(island=0, epoch=0)
+FEW: dict[str, Any] = {"stages": [{"candidates": 8, "rounds": 2}], "control_share": 0.0}
+
+
+def told(text: str, score: float | None, verdict: Any = "completed") -> Observation:
+    candidate = Candidate.of("molecule", text)
+    return Observation(candidate=candidate, verdict=verdict, score=score, bound=score)
+
+
+def likeness(text: str) -> float:
+    """An easy score: similarity to one molecule."""
+    generator = GetMorganGenerator(radius=2)
+    target, other = (
+        generator.GetCountFingerprint(MolFromSmiles(one)) for one in ("CC(=O)Nc1ccc(OCCN)cc1", text)
+    )
+    return float(TanimotoSimilarity(target, other))
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> str:
+    path = tmp_path / "library.smi"
+    ends = ("N", "O", "F", "C#N", "C(N)=O", "NC", "OCC", "c1ccncc1")
+    path.write_text("\n".join(f"{'C' * n}{end}" for n in range(1, 30) for end in ends))
+    return str(path)
+
+
+def search(config: dict[str, Any], calls: int, count: int = 4) -> tuple[GuidedSearch, list[Any]]:
+    proposer = GuidedSearch(GuidedSearch.Config(**config), SPACE)
+    proposals: list[Any] = []
+    while len(proposals) < calls:
+        new = proposer.propose(PROMPT, count, np.random.default_rng(len(proposals)))
+        assert new
+        proposer.observe([told(one.text, likeness(one.text)) for one in new])
+        proposals += new
+    return proposer, proposals
+
+
+def test_it_draws_then_ranks_the_library_then_makes_its_own(library: str) -> None:
+    start = {"file": library, "random": 6, "ranked": 150, "until": 24}
+    _, proposals = search({**FEW, "library": start}, 48)
+    operators = [one.operator for one in proposals]
+    assert set(operators[:8]) == {"draw"}
+    assert set(operators[8:24]) == {"library"}
+    assert not {"draw", "library"} & set(operators[24:])
+    scores = [likeness(one.text) for one in proposals]
+    assert np.mean(scores[8:24]) > np.mean(scores[:8])
+    assert np.mean(scores[36:]) > np.mean(scores[8:24])
+    texts = [one.text for one in proposals]
+    assert len(set(texts)) == len(texts)
+    # However many edits lie between, parents are candidates that were measured.
+    measured: set[str] = set()
+    for place, one in enumerate(proposals):
+        if place % 4 == 0:
+            measured |= {Candidate.of("molecule", text).id for text in texts[:place]}
+        assert set(one.parents) <= measured
+
+
+def test_ranking_is_worth_something_against_choosing_evenly() -> None:
+    def best(ranking: bool) -> float:
+        _, proposals = search({**FEW, "ranking": ranking}, 40)
+        return float(np.mean(sorted(likeness(one.text) for one in proposals)[-10:]))
+
+    assert best(True) > best(False)
+
+
+def test_failures_are_known_but_neither_zeros_nor_parents(library: str) -> None:
+    proposer = GuidedSearch(GuidedSearch.Config(**FEW, library={"file": library}), SPACE)
+    proposer.observe([told("CCN", None, "failed"), told("CCO", None, "infeasible")])
+    assert proposer.history.scored == 0
+    assert proposer.history.known == {"CCN", "CCO"}
+    proposals = proposer.propose(PROMPT, 200, np.random.default_rng(1))
+    assert {one.operator for one in proposals} == {"draw"}
+    assert not {"CCN", "CCO"} & {one.text for one in proposals}
+    proposer.observe([told("CCF", 0.3), told("CCCN", None, "dropped")])
+    assert len(proposer._fed()) == 1
+
+
+def test_a_space_without_features_is_refused_in_plain_words() -> None:
+    class Strings:
+        kind = "strings"
+        Config = MoleculeSpace.Config
+
+        def canonical(self, text: str) -> str:
+            return text
+
+        def depict(self, text: str) -> str:
+            return text
+
+    with pytest.raises(UserError, match="'strings' offers none"):
+        GuidedSearch(GuidedSearch.Config(), Strings())
+    roles = {"members": [{"counts": {"rolls": 0.6}}]}
+    with pytest.raises(UserError, match="'rolls'"):
+        GuidedSearch(GuidedSearch.Config(surrogate=roles), SPACE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sources": [{"kind": "grph-moves"}]}, "did you mean 'graph-moves'"),
+        ({"sources": [{"kind": "guided-search"}]}, "a source of itself"),
+        ({"sources": [{"kind": "graph-moves", "settings": {"temperature": 1}}]}, "temperature"),
+        ({"library": {"file": "/nowhere.smi"}}, "there is no library"),
+        ({"stages": [{"until": 10, "candidates": 5}]}, "none in the last"),
+        ({"beta_exponents": [0.0, -2.0]}, "rising"),
+    ],
+)
+def test_what_is_wrong_in_the_settings_is_said_at_check_time(
+    settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValidationError, match=words):
+        GuidedSearchConfig(**settings)
+
+
+class Shapes:
+    """A space of words, to show that nothing here is about molecules."""
+
+    kind = "shapes"
+    Config = MoleculeSpace.Config
+    feature_blocks = ("letters",)
+
+    def canonical(self, text: str) -> str:
+        return text
+
+    def depict(self, text: str) -> str:
+        return text
+
+    def features(self, texts: Sequence[str], blocks: Sequence[str] = ("letters",)) -> Features:
+        from heuresis.spaces.features import SparseCounts
+
+        rows = []
+        for text in texts:
+            places = sorted({ord(letter) % 32 for letter in text})
+            counts = [sum(ord(letter) % 32 == place for letter in text) for place in places]
+            rows.append((np.array(places, np.int32), np.array(counts, np.int32)))
+        length = np.array([[float(len(text))] for text in texts]).reshape(len(texts), 1)
+        return Features({"letters": SparseCounts.of(rows, 32)}, length, ("length",))
+
+
+def test_any_space_with_features_and_a_source_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    rng = np.random.default_rng(3)
+    words = {"".join(rng.choice(list("abcdef"), 6)) for _ in range(300)}
+    path.write_text("\n".join(sorted(words)))
+    config = {
+        "sources": [{"kind": "library", "settings": {"file": str(path)}}],
+        "surrogate": {"members": [{"counts": {"letters": 0.6}}]},
+        "stages": [{"candidates": 10, "rounds": 2}],
+        "control_share": 0.0,
+    }
+    proposer = GuidedSearch(GuidedSearch.Config(**config), Shapes())
+    scores: list[float] = []
+    for ask in range(12):
+        new = proposer.propose(PROMPT, 4, np.random.default_rng(ask))
+        values = [one.text.count("a") / 6 for one in new]
+        proposer.observe(
+            [
+                Observation(
+                    candidate=Candidate.of("shapes", one.text), verdict="completed", score=value
+                )
+                for one, value in zip(new, values, strict=True)
+            ]
+        )
+        scores += values
+    average = np.mean([word.count("a") / 6 for word in words])
+    assert np.mean(scores[8:]) > average + 0.12
+
+
+def test_a_closed_gate_chooses_evenly_and_control_always_does() -> None:
+    belief = Posterior(np.linspace(0, 1, 50), np.full(50, 1e-6))
+    texts = [f"text-{place}" for place in range(50)]
+
+    def places(ranked: bool, control: float) -> list[int]:
+        how = Choosing(ranked, control, (-2.0, 0.0), 1.0)
+        rng = np.random.default_rng(5)
+        return [c.place for c in choices(belief, texts.__getitem__, set(), 20, how, rng)]
+
+    assert places(ranked=True, control=0.0) == list(range(49, 29, -1))
+    for drawn in (places(ranked=False, control=0.0), places(ranked=True, control=1.0)):
+        assert len(set(drawn)) == 20
+        assert np.mean(drawn) < 35
+
+
+def test_what_cannot_be_had_is_passed_over_without_drawing_numbers() -> None:
+    belief = Posterior(np.linspace(0, 1, 10), np.full(10, 1e-6))
+    how = Choosing(True, 0.0, (-2.0, 0.0), 1.0)
+    rng, other = np.random.default_rng(6), np.random.default_rng(6)
+    refused = [
+        c.place for c in choices(belief, lambda p: str(p) if p < 5 else None, {"4"}, 2, how, rng)
+    ]
+    assert refused == [3, 2]
+    list(choices(belief, str, set(), 2, how, other))
+    assert rng.random() == other.random()
+
+
+def test_ranks_are_drawn_evenly_over_scales() -> None:
+    rng = np.random.default_rng(7)
+    drawn = np.array([log_rank(1000, (-3.0, 0.0), rng) for _ in range(4000)])
+    assert drawn.min() == 0
+    assert drawn.max() < 1000
+    # A third of the draws is among the best hundredth part, and then some of the wider ones.
+    assert 0.3 < np.mean(drawn < 10) < 0.6
+    assert log_rank(1, (-1.0, 0.0), rng) == 0
+
+
+def test_history_ranks_by_score_and_the_earlier_of_equals_comes_first() -> None:
+    history = History()
+    scores = [0.2, 0.9, 0.5, 0.9]
+    history.observe([told("C" * (n + 1), score) for n, score in enumerate(scores)])
+    assert [history.ranked(rank).candidate.text for rank in range(4)] == ["CC", "CCCC", "CCC", "C"]
+    assert history.top_mean == pytest.approx(np.mean(scores))
+    assert isinstance(history.ranked(0), ScoredCandidate)
+
+
+def test_bursts_come_when_nothing_is_gained_and_go_when_something_is() -> None:
+    bursts = BurstSettings(patience=30, length=10)
+    history = History()
+    states = []
+    for place in range(100):
+        score = 0.9 if 70 <= place < 80 else 0.5
+        history.observe([told("C" * (place + 1), score)])
+        states.append(history.in_burst(bursts))
+    assert not any(states[:30])
+    assert any(states[39:50])
+    assert not all(states[39:70]), "bursts and pauses take turns"
+    assert not any(states[72:98])
+    assert not history.in_burst(None)
