@@ -152,18 +152,38 @@ def main() -> None:
         path = Path(folder) / "ledger.sqlite"
         ledger = SQLiteLedger.open(path, create=True)
         executor = FreeExecutor(serialise=arguments.observing)
-        marks: list[tuple[int, float, float, int, float, float]] = []
 
         class Marks:
-            settled = 0
+            """Prints what the last tenth cost, as soon as it is done."""
+
+            settled = printed = 0
+
+            def __init__(self) -> None:
+                self.before = self.clocks()
+
+            def clocks(self) -> tuple[float, float, float, float, int]:
+                return (
+                    time.perf_counter(), time.process_time(), executor.seconds,
+                    executor.shipping_s, executor.asks,
+                )  # fmt: skip
 
             def record(self, entries: object) -> None:
                 self.settled += sum(e.event.kind == "settled" for e in entries)  # type: ignore[attr-defined]
-                if self.settled >= (len(marks) + 1) * evaluations / 10:
-                    marks.append(
-                        (self.settled, time.perf_counter(), executor.seconds, executor.asks,
-                         executor.shipping_s, time.process_time())
-                    )  # fmt: skip
+                if self.settled < (self.printed // (evaluations // 10) + 1) * evaluations // 10:
+                    return
+                now = self.clocks()
+                wall, processor, answering, shipping, asks = (
+                    b - a for a, b in zip(self.before, now, strict=True)
+                )
+                count = self.settled - self.printed
+                rate = count / (wall - answering)
+                print(
+                    f"{self.settled:>9} settled: {rate:8.0f} per second, {1000 / rate:.3f} ms each"
+                    f" ({1000 * (processor - shipping) / count:.3f} ms of processor)"
+                    + (f"; an ask: {1000 * shipping / asks:.2f} ms" if asks else ""),
+                    flush=True,
+                )
+                self.printed, self.before = self.settled, now
 
             def finish(self, status: str) -> None: ...
 
@@ -174,20 +194,7 @@ def main() -> None:
         )
         controller = Controller(plan, ledger, executor, [Marks()], now=time.time)
         controller.replay()
-        start, started = time.perf_counter(), time.process_time()
         controller.run()
-        previous = (0, start, 0.0, 0, 0.0, started)
-        for mark in marks:
-            own = mark[1] - previous[1] - (mark[2] - previous[2])
-            rate = (mark[0] - previous[0]) / own
-            asks = mark[3] - previous[3]
-            own_ms = 1000 * (mark[5] - previous[5] - (mark[4] - previous[4]))
-            print(
-                f"{mark[0]:>9} settled: {rate:8.0f} per second, {1000 / rate:.3f} ms each"
-                f" ({own_ms / (mark[0] - previous[0]):.3f} ms of processor)"
-                + (f"; an ask: {1000 * (mark[4] - previous[4]) / asks:.2f} ms" if asks else "")
-            )
-            previous = mark
         entries = ledger.last_sequence
         ledger.close()
         size = sum(p.stat().st_size for p in Path(folder).iterdir())
