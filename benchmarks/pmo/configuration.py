@@ -18,7 +18,7 @@ from benchmarks.pmo.published import CLASSES
 
 from heuresis.campaign.yaml_tree import read_yaml
 from heuresis.errors import UserError, did_you_mean
-from heuresis.records import content_id
+from heuresis.records import canonical_json, content_id
 from heuresis_oracles.pmo.tasks import TASKS
 
 FOLDER = Path(__file__).parent / "configurations"
@@ -40,7 +40,8 @@ class Configuration:
     changes: tuple[str, ...]
     """``key=value`` for every run: the caller's, and where the library is."""
     identity: str
-    """Changes with the file and the caller's changes, not with where the library lies."""
+    """Changes with what the file says and with the caller's changes, not with comments or with where
+    the library lies."""
 
     def overrides(self, task: str, seed: int, calls: int) -> list[str]:
         """Return what one run changes in the file."""
@@ -97,7 +98,7 @@ def load_configuration(
         honesty=stated[1],
         oracle=oracles[0],
         changes=(*changes, *found),
-        identity=content_id(text, *changes),
+        identity=content_id(stated[1], canonical_json(data), *changes),
     )
 
 

@@ -65,6 +65,12 @@ def test_the_library_is_found_wherever_the_file_names_it(library: Path, tmp_path
     elsewhere.write_bytes(library.read_bytes())
     moved = load_configuration(str(file), library=elsewhere, changes=["search.islands=2"])
     assert moved.identity == configuration.identity
+    file.write_text(f"# another comment\n{text}")
+    plain = load_configuration(str(file), library=library)
+    file.write_text(text)
+    assert plain.identity == load_configuration(str(file), library=library).identity
+    file.write_text(text.replace("batch: 64", "batch: 32"))
+    assert plain.identity != load_configuration(str(file), library=library).identity
 
 
 def test_complaints_say_what_to_do(library: Path, tmp_path: Path) -> None:
