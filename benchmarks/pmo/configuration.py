@@ -40,8 +40,8 @@ class Configuration:
     changes: tuple[str, ...]
     """``key=value`` for every run: the caller's, and where the library is."""
     identity: str
-    """Changes with what the file says and with the caller's changes; comments, and where the library
-    lies, do not matter."""
+    """Changes with what the file says and with the caller's changes; comments do not matter, nor
+    does where the library lies."""
 
     def overrides(self, task: str, seed: int, calls: int) -> list[str]:
         """Return what one run changes in the file."""
