@@ -142,34 +142,41 @@ def earlier(commit: str, folder: Path) -> Any:
     return Earlier
 
 
-def compare(commit: str, space: MoleculeSpace, parents: Sequence[str], children: int) -> None:
+class Trusting(MoleculeSpace):
+    """A space that believes what it is told, so that its own cost does not hide that of moves."""
+
+    def canonical(self, text: str) -> str:
+        return text
+
+
+def compare(
+    kinds: dict[str, Any], label: str, space: MoleculeSpace, parents: Sequence[str], children: int
+) -> None:
     """Print the cost of a proposal before and now, asked in turns."""
-    with tempfile.TemporaryDirectory() as folder:
-        kinds = {"before": earlier(commit, Path(folder)), "now": GraphMoves}
-        # The same share of crossover, so that the two do the same work.
-        proposers = {
-            name: kind(kind.Config(crossover_share=0.5), space) for name, kind in kinds.items()
-        }
-        counts: dict[str, Counter[str]] = {name: Counter() for name in kinds}
-        totals = {name: Tally() for name in kinds}
+    # The same share of crossover, so that the two do the same work.
+    proposers = {
+        name: kind(kind.Config(crossover_share=0.5), space) for name, kind in kinds.items()
+    }
+    counts: dict[str, Counter[str]] = {name: Counter() for name in kinds}
+    totals = {name: Tally() for name in kinds}
+    for name, proposer in proposers.items():
+        proposals(proposer, parents, range(3))
+        finishing(proposer, counts[name])
+    for block in range(0, children // ASK, 10):
         for name, proposer in proposers.items():
-            proposals(proposer, parents, range(3))
-            finishing(proposer, counts[name])
-        for block in range(0, children // ASK, 10):
-            for name, proposer in proposers.items():
-                part = proposals(proposer, parents, range(block, block + 10))
-                totals[name].cpu_s += part.cpu_s
-                totals[name].texts += part.texts
-        for name, tally in totals.items():
-            tally.tries = counts[name]["tries"]
-            unique = len(set(tally.texts))
-            print(
-                f"{f'proposer, {name}':42} {tally.cost_ms:8.3f}"
-                f"  {counts[name]['valid'] / tally.tries:7.1%}"
-                f"  {1 - unique / len(tally.texts):7.1%}  {unique:7d}"
-            )
-        ratio = totals["before"].cost_ms / totals["now"].cost_ms
-        print(f"before / now: {ratio:.1f}")
+            part = proposals(proposer, parents, range(block, block + 10))
+            totals[name].cpu_s += part.cpu_s
+            totals[name].texts += part.texts
+    for name, tally in totals.items():
+        tally.tries = counts[name]["tries"]
+        unique = len(set(tally.texts))
+        print(
+            f"{f'proposer, {label}, {name}':42} {tally.cost_ms:8.3f}"
+            f"  {counts[name]['valid'] / tally.tries:7.1%}"
+            f"  {1 - unique / len(tally.texts):7.1%}  {unique:7d}"
+        )
+    ratio = totals["before"].cost_ms / totals["now"].cost_ms
+    print(f"{label}: before / now: {ratio:.1f}")
 
 
 def canonical_ms(space: MoleculeSpace, texts: Sequence[str]) -> float:
@@ -210,7 +217,11 @@ def main() -> None:
     print("operators of the children:", dict(sorted(shares.items())))
     print(f"the space's canonical form costs {canonical_ms(space, tally.texts[:500]):.3f} ms")
     if arguments.before:
-        compare(arguments.before, space, parents, arguments.children)
+        with tempfile.TemporaryDirectory() as folder:
+            kinds = {"before": earlier(arguments.before, Path(folder)), "now": GraphMoves}
+            trusting = Trusting(space.config)
+            compare(kinds, "the moves alone", trusting, parents, arguments.children)
+            compare(kinds, "with the space", space, parents, arguments.children)
 
 
 if __name__ == "__main__":

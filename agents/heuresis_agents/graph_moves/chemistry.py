@@ -26,6 +26,7 @@ LARGEST_RING = 8
 """Edits close larger rings by accident; parents that have them keep them."""
 
 _HALOGENS = frozenset((9, 17, 35, 53))
+_WITH_HYDROGEN = frozenset((NITROGEN, OXYGEN, SULPHUR))
 _BONDS = (BondType.ZERO, BondType.SINGLE, BondType.DOUBLE, BondType.TRIPLE)
 _ORDERS = {bond: order for order, bond in enumerate(_BONDS) if order}
 _TURNS = {ChiralType.CHI_TETRAHEDRAL_CW: True, ChiralType.CHI_TETRAHEDRAL_CCW: False}
@@ -179,45 +180,49 @@ def plausible(graph: Graph) -> bool:
     S(II); two of OH, NH2, SH on one saturated carbon; a nitrogen between two single-bonded oxygens.
     """
     elements, special = graph.elements, graph.special
+    carriers: list[int] = []
     for atom, neighbours in enumerate(graph.bonds):
         element = elements[atom]
         used = sum(neighbours.values())
+        ordinary = atom not in special
         if element == CARBON:
-            if atom in special:
-                continue
-            if used > 4 or list(neighbours.values()).count(2) > 1:
-                return False
-            if used == len(neighbours) and len(neighbours) > 1 and _aminal(graph, neighbours):
+            # One more than neighbours is a double bond; more are two of them, or a triple bond.
+            if (
+                ordinary
+                and used > len(neighbours) + 1
+                and (used > 4 or 3 not in neighbours.values())
+            ):
                 return False
         elif element in _HALOGENS:
-            if atom not in special and any(
+            if ordinary and any(
                 order > 1 or elements[other] != CARBON for other, order in neighbours.items()
             ):
                 return False
-        elif element == OXYGEN:
-            if used > 2 and atom not in special:
+        elif element in HIGH_VALENCES:
+            if (ordinary or not special[atom].charge) and not _fit_high_valence(
+                elements, element, neighbours, used
+            ):
                 return False
+        elif ordinary and used > VALENCE.get(element, 0):
+            return False
+        elif element == OXYGEN:
             for other in neighbours:
                 if elements[other] == OXYGEN or (
                     elements[other] == SULPHUR and neighbours[other] == 1 and graph.used(other) == 2
                 ):
                     return False
-        elif element == NITROGEN:
-            if atom in special:
-                continue
-            if used > 3:
-                return False
+        elif element == NITROGEN and ordinary and len(neighbours) > 1:
             oxygens = [b for b, order in neighbours.items() if elements[b] == OXYGEN and order == 1]
             if len(oxygens) > 1:
                 return False
-        elif element in HIGH_VALENCES:
-            if (atom not in special or not special[atom].charge) and not _fit_high_valence(
-                elements, element, neighbours, used
-            ):
-                return False
-        elif atom not in special and used > VALENCE.get(element, 0):
-            return False
-    return True
+        if len(neighbours) == 1 and used == 1 and ordinary and element in _WITH_HYDROGEN:
+            carriers += neighbours
+    return len(carriers) == len(set(carriers)) or not any(
+        elements[atom] == CARBON
+        and carriers.count(atom) > 1
+        and graph.used(atom) == len(graph.bonds[atom])
+        for atom in set(carriers)
+    )
 
 
 def _fit_high_valence(
@@ -232,20 +237,6 @@ def _fit_high_valence(
     wanted = (used - VALENCE[element]) // 2
     fit = all(elements[other] in (NITROGEN, OXYGEN, SULPHUR) for other in doubles)
     return fit and len(doubles) == wanted and 3 not in neighbours.values()
-
-
-def _aminal(graph: Graph, neighbours: dict[int, int]) -> bool:
-    """Tell whether two of OH, NH2 and SH sit on this saturated carbon."""
-    count = 0
-    for other in neighbours:
-        element = graph.elements[other]
-        if (
-            element in (NITROGEN, OXYGEN, SULPHUR)
-            and len(graph.bonds[other]) == 1
-            and other not in graph.special
-        ):
-            count += 1
-    return count > 1
 
 
 def _unlikely_rings(molecule: Mol, graph: Graph) -> bool:
@@ -278,20 +269,22 @@ def _unlikely_rings(molecule: Mol, graph: Graph) -> bool:
 
 def _unlikely_motif(molecule: Mol, graph: Graph) -> bool:
     """Look for motifs that depend on aromaticity, if the atoms for them are there."""
-    elements, special = graph.elements, graph.special
-    nitrogens = hydroxyl = 0
-    for atom, neighbours in enumerate(graph.bonds):
-        if elements[atom] == NITROGEN and atom not in special:
-            nitrogens += 1
-        elif elements[atom] == OXYGEN and len(neighbours) == 1 and not hydroxyl:
-            (carbon,) = neighbours
-            others = graph.bonds[carbon]
-            hydroxyl = neighbours[carbon] == 1 and any(
-                order == 2 and elements[b] == CARBON for b, order in others.items()
-            )
-    if nitrogens > 2 and _matches(molecule, "[#7;!a;!+]-[#7;!a;!+]-[#7;!a;!+]"):
+    elements = graph.elements
+    if elements.count(NITROGEN) > 2 and _matches(molecule, "[#7;!a;!+]-[#7;!a;!+]-[#7;!a;!+]"):
         return True
-    return bool(hydroxyl) and _matches(molecule, "[CX3;!a](=[CX3;!a])[OX2H]")
+    return any(
+        element == OXYGEN and len(graph.bonds[atom]) == 1 and _beside_double_bond(graph, atom)
+        for atom, element in enumerate(elements)
+    ) and _matches(molecule, "[CX3;!a](=[CX3;!a])[OX2H]")
+
+
+def _beside_double_bond(graph: Graph, oxygen: int) -> bool:
+    """Tell whether a terminal oxygen is singly bonded to an atom that is doubly bonded to C."""
+    ((neighbour, order),) = graph.bonds[oxygen].items()
+    return order == 1 and any(
+        order == 2 and graph.elements[other] == CARBON
+        for other, order in graph.bonds[neighbour].items()
+    )
 
 
 def _matches(molecule: Mol, smarts: str) -> bool:
