@@ -36,14 +36,13 @@ from heuresis_models.generation import (
     Knowledge,
     Prompt,
     Sampling,
-    canonical_smiles,
     generate,
     payload,
     prompt,
     quality,
 )
 from heuresis_models.language import Form, Molecule, Quantile, Quantity, Vocabulary
-from heuresis_models.language.augmentation import randomized_smiles
+from heuresis_models.language.augmentation import canonical_or_none, randomized_smiles
 from heuresis_models.language.documents import Condition, Entry
 from heuresis_models.language.sources import read_rows
 from heuresis_models.language.split import row_is_held_out
@@ -83,7 +82,7 @@ class Bench:
         self._number += 1
         rng = random_generator(self._seed, "conditional generation", self._number)
         samples = generate(self._model, prompts, rng, settings)
-        return canonical_smiles([payload(sample.tokens) for sample in samples])
+        return [canonical_or_none(payload(sample.tokens)) for sample in samples]
 
     def plain(self, count: int) -> None:
         print("| plain molecules | drawn | valid | unique of valid | restarts | molecules/s |")
@@ -263,7 +262,7 @@ def held_out(folder: Path, most: int) -> list[str]:
     found = []
     for row in read_rows(folder, "zinc250k.smi.gz"):
         if row.entry is not None and isinstance(row.entry.thing, Molecule):
-            (smiles,) = canonical_smiles([row.entry.thing.smiles])
+            smiles = canonical_or_none(row.entry.thing.smiles)
             if smiles is not None and row_is_held_out(row):
                 found.append(smiles)
         if len(found) == most:

@@ -27,9 +27,9 @@ from heuresis_models.checkpoint import (
     tensors_hash,
 )
 from heuresis_models.errors import WeightsError
-from heuresis_models.generation import Sampling, canonical_smiles, generate, payload, prompt
+from heuresis_models.generation import Sampling, generate, payload, prompt
 from heuresis_models.generation.prompts import object_kind
-from heuresis_models.language.augmentation import randomized_smiles
+from heuresis_models.language.augmentation import canonical_or_none, randomized_smiles
 from heuresis_models.language.errors import DocumentError, UnknownTokenError
 from heuresis_models.language.objects import Form
 from heuresis_models.optimizer import optimizer_tensors, restore_optimizers
@@ -98,7 +98,7 @@ class Policy:
         self.kind = kind
         self._end = object_kind(kind).end
         if canonical is None:
-            canonical = _canonical_molecule if kind == "molecule" else str
+            canonical = canonical_or_none if kind == "molecule" else str
         self._canonical = canonical
         self._name = folder.resolve().name
         self.model, self.vocabulary = load_model(folder)
@@ -240,10 +240,6 @@ class Policy:
         load_weights(self.model, folder / WEIGHTS_FILE)
         restore_optimizers(self.model, [self._optimizer], optimizer)
         self.steps = state.steps
-
-
-def _canonical_molecule(text: str) -> str | None:
-    return canonical_smiles([text])[0]
 
 
 class _SavedState(BaseModel):

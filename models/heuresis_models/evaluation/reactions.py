@@ -12,20 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from heuresis_models.errors import DataError
-from heuresis_models.language.augmentation import canonical_smiles
-from heuresis_models.language.errors import DocumentError
+from heuresis_models.language.augmentation import canonical_or_none
 
 RANKS: Final = (1, 3, 5, 10)
 Forward = Callable[[Sequence[str]], Sequence[str]]
 """Reactants → the product that a forward model writes first, one for each."""
-
-
-def canonical_side(text: str) -> str | None:
-    """Return the canonical SMILES of one side of a reaction, None when it is no molecule."""
-    try:
-        return canonical_smiles(text) if text else None
-    except DocumentError:
-        return None
 
 
 def largest_fragment(smiles: str) -> str:
@@ -64,7 +55,7 @@ def top_k(
         )
     found: list[int | None] = []
     for texts, truth in zip(answers, truths, strict=True):
-        wanted = canonical_side(truth)
+        wanted = canonical_or_none(truth)
         if wanted is None:
             raise DataError(f"RDKit cannot read the true reactants {truth!r}; leave the row out")
         candidates = distinct_canonical(texts)
@@ -77,7 +68,7 @@ def top_k(
 
 def distinct_canonical(texts: Sequence[str]) -> list[str]:
     """Return the canonical form of the valid texts, each once, in their order."""
-    canonical = (canonical_side(text) for text in texts)
+    canonical = (canonical_or_none(text) for text in texts)
     return list(dict.fromkeys(text for text in canonical if text is not None))
 
 
@@ -92,7 +83,7 @@ def invalid_share(answers: Sequence[Sequence[str]], rank: int = 1) -> float:
     if not answers or rank < 1:
         raise DataError(f"the invalid share needs products and a rank from 1 on, got rank {rank}")
     valid = sum(
-        canonical_side(text) is not None for texts in answers for text in list(texts)[:rank]
+        canonical_or_none(text) is not None for texts in answers for text in list(texts)[:rank]
     )
     return 1.0 - valid / (rank * len(answers))
 
@@ -121,13 +112,13 @@ def round_trip(
         )
     tried: list[tuple[str, str]] = []
     for texts, product in zip(answers, products, strict=True):
-        wanted = canonical_side(product)
+        wanted = canonical_or_none(product)
         if wanted is None:
             raise DataError(f"RDKit cannot read the product {product!r}; leave the row out")
-        first = {canonical_side(text): text for text in reversed(list(texts)[:rank])}
+        first = {canonical_or_none(text): text for text in reversed(list(texts)[:rank])}
         tried += [(text, wanted) for canonical, text in first.items() if canonical is not None]
     made = forward([text for text, _ in tried]) if tried else []
     agreed = sum(
-        canonical_side(text) == wanted for text, (_, wanted) in zip(made, tried, strict=True)
+        canonical_or_none(text) == wanted for text, (_, wanted) in zip(made, tried, strict=True)
     )
     return agreed / (rank * len(products))

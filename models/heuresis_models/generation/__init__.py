@@ -15,7 +15,6 @@ from heuresis_models.generation.formulas import FormulaPool
 from heuresis_models.generation.knowledge import Clipped, Knowledge
 from heuresis_models.generation.molecules import (
     SampleQuality,
-    canonical_smiles,
     quality,
     sample_molecules,
 )
@@ -51,7 +50,6 @@ __all__ = [
     "SampleQuality",
     "Sampling",
     "Scaffold",
-    "canonical_smiles",
     "checked_crystals",
     "crystals_of_formulas",
     "distance",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from heuresis_models.generation.decoding import Sample, generate
 from heuresis_models.generation.prompts import prompt
 from heuresis_models.generation.settings import Sampling
+from heuresis_models.language.augmentation import canonical_or_none
 from heuresis_models.language.objects import Form
 from heuresis_models.transformer import Transformer
 
@@ -60,22 +61,9 @@ def sample_molecules(
     return generate(model, [prompt(form=form)] * count, rng, settings)
 
 
-def canonical_smiles(texts: Sequence[str]) -> list[str | None]:
-    """Return the RDKit canonical SMILES of each text, None where it is not a molecule."""
-    from rdkit import Chem
-    from rdkit.rdBase import BlockLogs
-
-    results: list[str | None] = []
-    with BlockLogs():
-        for text in texts:
-            molecule = Chem.MolFromSmiles(text) if text else None
-            results.append(Chem.MolToSmiles(molecule) if molecule is not None else None)
-    return results
-
-
 def quality(texts: Sequence[str], training: Collection[str] | None = None) -> SampleQuality:
     """Count valid, unique and novel texts; ``training`` holds canonical SMILES."""
-    valid = [smiles for smiles in canonical_smiles(texts) if smiles is not None]
+    valid = [smiles for text in texts if (smiles := canonical_or_none(text)) is not None]
     unique = set(valid)
     novel = None
     if training is not None:

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from heuresis_models.generation.decoding import Sample, generate
-from heuresis_models.generation.molecules import canonical_smiles
 from heuresis_models.generation.prompts import Prompt, payload, prompt
 from heuresis_models.generation.settings import Sampling
 from heuresis_models.generation.slots import CLOSE, Slot
+from heuresis_models.language.augmentation import canonical_or_none
 from heuresis_models.language.documents import Condition
 from heuresis_models.language.errors import DocumentError
 from heuresis_models.language.objects import Form
@@ -158,9 +158,8 @@ def grow(
     ]
     samples = generate(model, prompts, rng, settings)
     grown = Grown(samples, [])
-    for sample, smiles in zip(
-        samples, canonical_smiles([payload(item.tokens) for item in samples]), strict=True
-    ):
+    for sample in samples:
+        smiles = canonical_or_none(payload(sample.tokens))
         cause = ""
         if not sample.finished:
             cause = "unfinished"

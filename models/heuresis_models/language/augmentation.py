@@ -48,6 +48,14 @@ def canonical_smiles(smiles: str) -> str:
     return text
 
 
+def canonical_or_none(text: str) -> str | None:
+    """Return RDKit's canonical SMILES; None where the text is no molecule, as models may write."""
+    try:
+        return canonical_smiles(text) if text else None
+    except DocumentError:
+        return None
+
+
 def _written_from(molecule: Any, root: int, rng: Generator) -> str:
     """Write a connected molecule from one atom on, branches in random order."""
     from rdkit import Chem
