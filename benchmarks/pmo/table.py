@@ -142,6 +142,8 @@ def _seconds_in_words(configured: Configured) -> str:
 
 
 PUBLISHED_BUDGET = 10_000
+LOTTERY = "valsartan_smarts"
+"""0 without a pattern that 7 of ZINC250k's molecules have: a few seeds decide this row."""
 
 
 def comparison(all_configured: Sequence[Configured], budget: int) -> str:
@@ -167,13 +169,17 @@ def comparison(all_configured: Sequence[Configured], budget: int) -> str:
             + [f"{published()[column.key][task]:.3f}" for column in shown]
             + [f"{value:.3f} {who}"]
         )
-    best = sum(best_honest(task)[0] for task in tasks)
-    rows.append(
-        [f"**sum of {len(tasks)}**"]
-        + [f"**{sum(one.mean(t, auc) for t in tasks):.3f}**" for one in all_configured]
-        + [f"{column_sum(column.key, tasks):.3f}" for column in shown]
-        + [f"{best:.3f}"]
-    )
+    counted = [(f"**sum of {len(tasks)}**", tasks)]
+    if LOTTERY in tasks and len(tasks) > 1:
+        without = [task for task in tasks if task != LOTTERY]
+        counted.append((f"**without {LOTTERY}**", without))
+    rows += [
+        [title]
+        + [f"**{sum(one.mean(t, auc) for t in some):.3f}**" for one in all_configured]
+        + [f"{column_sum(column.key, some):.3f}" for column in shown]
+        + [f"{sum(best_honest(task)[0] for task in some):.3f}"]
+        for title, some in counted
+    ]
     others = ", ".join(
         f"{column.title} {column_sum(column.key, tasks):.3f}" for column in columns("p")
     )

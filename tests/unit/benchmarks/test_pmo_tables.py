@@ -74,6 +74,16 @@ def test_published_columns_stand_beside_on_the_same_tasks() -> None:
     assert total.startswith("| **sum of 2** | **1.470** | 1.474 |")  # REINVENT .941 + .533
 
 
+def test_the_lottery_is_counted_with_and_without() -> None:
+    luck = Configured("luck", "a", (result("valsartan_smarts", 1, 0.9), result("qed", 1, 0.94)))
+    lines = comparison([luck], 10_000).splitlines()
+    [with_it] = [line for line in lines if "sum of 2" in line]
+    [without] = [line for line in lines if "without valsartan_smarts" in line]
+    assert with_it.startswith("| **sum of 2** | **1.840** | 1.123 |")
+    assert without.startswith("| **without valsartan_smarts** | **0.940** | 0.941 |")
+    assert "without" not in comparison([MOVES], 10_000).split("Classes")[0]
+
+
 def test_other_budgets_and_other_tasks_do_not_compare() -> None:
     assert "do not compare" in comparison([MOVES], 1000)
     elsewhere = Configured("elsewhere", "a", (result("median2", 1, 0.3),))
