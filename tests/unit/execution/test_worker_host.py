@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from heuresis.errors import PoolError
-from heuresis.execution.worker import WorkerHost
+from heuresis.execution.actor import HeuresisWorker
+from heuresis.execution.worker import Report, WorkerHost
 from heuresis.records import Evaluation, Failure, FailureCause, Observation
 from heuresis.tasks import EvaluateResult, LearnResult, PoolSpec, ProposeResult, ProposeTask, Result
 from heuresis.testing.executor_contract import evaluate, learn, oracle_pool, propose, proposer_pool
@@ -168,3 +169,21 @@ def test_one_that_broke_while_observing_or_proposing_starts_anew(tmp_path: Path)
         assert knows(worker.run(ask("d", 0, 3)).result) == digest(3)
     assert isinstance(worker.run(learn("e", "raise")).result, Failure)
     assert isinstance(worker.run(ask("f", 3, 4)).result, Failure), "it was rebuilt"
+
+
+def test_an_actor_is_told_in_text_and_its_successor_knows_nothing() -> None:
+    pool = proposer_pool(kind=OBSERVING_PROPOSER).model_dump_json()
+
+    def answer(worker: HeuresisWorker, task: ProposeTask) -> Result:
+        complaint, report = worker.run(task.model_dump_json())
+        assert complaint == ""
+        return Report.model_validate_json(report).result
+
+    first = HeuresisWorker(pool, "proposer:words", PLUGINS)
+    assert knows(answer(first, ask("a", 0, 2))) == digest(2)
+    assert knows(answer(first, ask("b", 2, 3))) == digest(3)
+    successor = HeuresisWorker(pool, "proposer:words", PLUGINS)
+    lost = answer(successor, ask("c", 3, 5))
+    assert isinstance(lost, Failure)
+    assert lost.cause is FailureCause.LOST
+    assert knows(answer(successor, ask("d", 0, 5))) == digest(5)
