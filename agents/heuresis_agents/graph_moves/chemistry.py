@@ -253,7 +253,7 @@ def _unlikely_rings(molecule: Mol, graph: Graph) -> bool:
     triple = any(3 in neighbours.values() for neighbours in graph.bonds)
     if triple and _matches(molecule, "[R]#@[R]"):
         return True
-    if 3 in sizes and _matches(molecule, "[r3]=[*]"):
+    if 3 in sizes and _matches(molecule, "[$([r3]=[*]),$([r3;a])]"):
         return True
     if 4 in sizes and _matches(molecule, "[r4]=@[*]"):
         return True

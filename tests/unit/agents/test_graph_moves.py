@@ -137,6 +137,7 @@ def test_crossover_joins_parts_of_both() -> None:
         "C1=CC1",
         "C1=CCC1",
         "C1CC2=CC(C1)CC2",  # Bredt
+        "c1cc2cc-2c1N",
         "C[SH](=O)(=O)=O",
         "CP(C)(C)C",
         "C=S(C)(C)=O",
