@@ -71,7 +71,11 @@ class Featured(Protocol):
 
 
 class Proposer(Protocol):
-    """Makes candidate texts. A class is built as ``Proposer(config, space)``."""
+    """Makes candidate texts. A class is built as ``Proposer(config, space)``.
+
+    It may have a class method ``check_space(config, space)`` that raises a `UserError` when it
+    cannot work there; ``heuresis check`` asks it, so it must load nothing heavy.
+    """
 
     Config: ClassVar[Any]  # a subclass of PluginConfig; Any, for class attributes are invariant
 

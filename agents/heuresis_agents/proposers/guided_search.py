@@ -55,27 +55,36 @@ class GuidedSearch:
         from heuresis_agents.guided.sources import make_sources
         from heuresis_models.gaussian_process import SearchSurrogate
 
+        self.config = config
+        self._space = space
+        self._featured = self.check_space(config, space)
+        self._blocks = config.surrogate.blocks
+        self._sources = make_sources(config.sources, space)
+        self._shelf = Shelf(config.library, space, self._features) if config.library else None
+        self._surrogate: SearchSurrogate | None = None
+        self._make_surrogate = SearchSurrogate
+        self.history = History()
+
+    @classmethod
+    def check_space(cls, config: GuidedSearchConfig, space: DesignSpace) -> Featured:
+        """Return the space as one with features.
+
+        Raises:
+            UserError: it offers none, or not those that the surrogate reads.
+        """
         if not isinstance(space, Featured):
             raise UserError(
                 f"guided-search ranks by features, and the space '{space.kind}' offers none; use"
                 " graph-moves or language-model, or a space with features, such as molecule"
             )
-        self.config = config
-        self._space = space
-        self._featured: Featured = space
-        self._blocks = config.surrogate.blocks
-        unknown = sorted(set(self._blocks) - set(space.feature_blocks))
+        unknown = sorted(set(config.surrogate.blocks) - set(space.feature_blocks))
         if unknown:
             raise UserError(
                 f"the surrogate of guided-search reads the counts '{', '.join(unknown)}', which"
                 f" the space '{space.kind}' does not offer; it offers"
                 f" {', '.join(space.feature_blocks)}"
             )
-        self._sources = make_sources(config.sources, space)
-        self._shelf = Shelf(config.library, space, self._features) if config.library else None
-        self._surrogate: SearchSurrogate | None = None
-        self._make_surrogate = SearchSurrogate
-        self.history = History()
+        return space
 
     def observe(self, news: Sequence[Observation]) -> None:
         """Take note of what became of candidates."""

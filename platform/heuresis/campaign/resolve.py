@@ -160,7 +160,7 @@ class _Resolver:
         self.space_is_known = space_class is not None
         space = self._attempt(("space",), lambda: space_class(space_config))
         oracles = [self._oracle(name, section) for name, section in spec.oracles.items()]
-        proposers = [self._proposer(i, section) for i, section in enumerate(spec.proposers)]
+        proposers = [self._proposer(i, one, space) for i, one in enumerate(spec.proposers)]
         self._names()
         if all(oracle is not None for oracle in oracles):
             declared = {o.name: o.declaration for o in oracles if o is not None}
@@ -233,11 +233,15 @@ class _Resolver:
             )
         return ResolvedOracle(name=name, section=section, config=config, declaration=declaration)
 
-    def _proposer(self, index: int, section: ProposerSection) -> ResolvedProposer | None:
+    def _proposer(
+        self, index: int, section: ProposerSection, space: Any
+    ) -> ResolvedProposer | None:
         at = ("proposers", index)
         found, config = self._plugin(PROPOSERS, section, at)
         if config is None:
             return None
+        if space is not None and hasattr(found, "check_space"):
+            self._attempt((*at, "kind"), lambda: found.check_space(config, space))
         learns = hasattr(found, "learn")
         wanted = section.learn_every
         if wanted and not learns:

@@ -13,7 +13,8 @@ from rdkit.Chem import MolFromSmiles
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.DataStructs import TanimotoSimilarity
 
-from heuresis.errors import UserError
+from heuresis.campaign.resolve import load_campaign
+from heuresis.errors import SpecError, UserError
 from heuresis.records import Candidate, Observation, Prompt, ScoredCandidate
 from heuresis.spaces.features import Features
 from heuresis.spaces.molecule import MoleculeSpace
@@ -250,3 +251,22 @@ def test_bursts_come_when_nothing_is_gained_and_go_when_something_is() -> None:
     assert not all(states[39:70]), "bursts and pauses take turns"
     assert not any(states[72:98])
     assert not history.in_burst(None)
+
+
+def test_checking_a_campaign_says_what_the_space_does_not_offer(tmp_path: Path) -> None:
+    file = tmp_path / "campaign.yaml"
+    file.write_text(
+        "campaign: odd\n"
+        "space: {kind: molecule}\n"
+        "oracles:\n"
+        "  descriptors: {kind: rdkit-descriptors}\n"
+        "objectives:\n"
+        "  easy: {measure: descriptors.sa_score, below: 3}\n"
+        "proposers:\n"
+        "  - kind: guided-search\n"
+        "    surrogate: {members: [{counts: {rolls: 0.6}}]}\n"
+        "budget: {evaluations: 10}\n"
+    )
+    with pytest.raises(SpecError, match="reads the counts 'rolls'") as refused:
+        load_campaign(file)
+    assert refused.value.line == 8
