@@ -121,7 +121,7 @@ def row(label: str, parents: tuple[str, ...], child: str, x: float, y: float) ->
 
 def main() -> None:
     """Write the picture."""
-    rows = [
+    rows: list[tuple[str, tuple[str, ...], str]] = [
         (name, (before,), mutant(name, before, wanted))
         for name, (before, wanted) in MUTANTS.items()
     ]
