@@ -55,8 +55,12 @@ def draw(
         )  # fmt: skip
     for axis in axes.flat[len(tasks) :]:
         axis.set_visible(False)
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncol=len(labels), frameon=False, fontsize=9)
+    named = {}  # a configuration may lack some tasks
+    for axis in axes.flat:
+        named.update(dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True)))
+    figure.legend(
+        named.values(), named.keys(), loc="upper center", ncol=len(named), frameon=False, fontsize=9
+    )
     figure.supxlabel("oracle calls", fontsize=9)
     figure.supylabel("mean of the ten best", fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 0.95))
