@@ -105,6 +105,9 @@ class FreeExecutor:
 def make_plan(
     evaluations: int, *, observing: bool = False, search: dict[str, str] | None = None
 ) -> CampaignPlan:
+    # A front needs two objectives; all else is measured with one, as it always was.
+    measures = ("value", "other") if (search or {}).get("ranking") == "pareto" else ("value",)
+
     def pool(name: str, role: str) -> PoolSpec:
         return PoolSpec.model_validate(
             {"name": name, "role": role, "kind": name, "config": {}, "space_kind": "integer",
@@ -126,10 +129,7 @@ def make_plan(
         spec_hash="0",
         space="integer",
         objective=Objective(
-            {
-                name: DesirabilityTerm(measure=f"free.{name}", above=1.0, softness=1.0)
-                for name in ("value", "other")
-            },
+            {name: DesirabilityTerm(measure=f"free.{name}", above=1.0) for name in measures},
             {},
         ),
         oracles=(OraclePlan(name="free", declaration=declaration, pool=pool("free", "oracle")),),
