@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -104,8 +104,8 @@ def test_failures_are_known_but_neither_zeros_nor_parents(library: str) -> None:
 
 def test_a_space_without_features_is_refused_in_plain_words() -> None:
     class Strings:
-        kind = "strings"
-        Config = MoleculeSpace.Config
+        kind: ClassVar[str] = "strings"
+        Config: ClassVar[Any] = MoleculeSpace.Config
 
         def canonical(self, text: str) -> str:
             return text
@@ -141,9 +141,9 @@ def test_what_is_wrong_in_the_settings_is_said_at_check_time(
 class Shapes:
     """A space of words, to show that nothing here is about molecules."""
 
-    kind = "shapes"
-    Config = MoleculeSpace.Config
-    feature_blocks = ("letters",)
+    kind: ClassVar[str] = "shapes"
+    Config: ClassVar[Any] = MoleculeSpace.Config
+    feature_blocks: ClassVar[tuple[str, ...]] = ("letters",)
 
     def canonical(self, text: str) -> str:
         return text

@@ -38,8 +38,9 @@ SMILES = (
 def rows_of(vectors: list[list[int]]) -> SparseCounts:
     rows = []
     for vector in vectors:
-        (places,) = np.nonzero(vector)
-        counts = np.array(vector, dtype=np.int32)[places]
+        dense = np.array(vector, dtype=np.int32)
+        (places,) = np.nonzero(dense)
+        counts = dense[places]
         rows.append((places.astype(np.int32), counts))
     return SparseCounts.of(rows, WIDTH)
 
