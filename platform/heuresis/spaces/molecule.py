@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 260, 180
 _CANONICAL_ROUNDS = 5
+_REMEMBERED = 50_000
+"""Canonical texts kept, a few megabytes: a proposer asks first, and its worker asks again."""
 
 
 class MoleculeSpace:
@@ -50,6 +52,7 @@ class MoleculeSpace:
         self._elements = {table.GetAtomicNumber(symbol) for symbol in config.elements} | {1}
         self._uncharger = Uncharger()
         self._features: MoleculeFeatures | None = None
+        self._accepted: set[str] = set()
         self._forbidden = {n: MolFromSmarts(s) for n, s in config.forbid_smarts.items()}
         self._required = {n: MolFromSmarts(s) for n, s in config.require_smarts.items()}
         self._alerts = {}
@@ -64,6 +67,8 @@ class MoleculeSpace:
         Raises:
             InvalidCandidate: unreadable, or outside the rules; see the class for reason codes.
         """
+        if text in self._accepted:
+            return text
         from rdkit.rdBase import BlockLogs
 
         with BlockLogs():
@@ -74,6 +79,9 @@ class MoleculeSpace:
             smiles, molecule = self._fixed_point(molecule, text)
             self._check_limits(molecule)
             self._check_patterns(molecule)
+        if len(self._accepted) >= _REMEMBERED:
+            self._accepted.clear()
+        self._accepted.add(smiles)
         return smiles
 
     def depict(self, text: str) -> str:

@@ -164,3 +164,19 @@ def test_the_space_describes_itself() -> None:
         "molecules: elements C H N O F P S Cl Br I, 10–28 heavy atoms, no PAINS/BRENK alerts,"
         " neutral"
     )
+
+
+def test_what_was_accepted_is_remembered_and_the_memory_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("heuresis.spaces.molecule._REMEMBERED", 3)
+    molecules = space()
+    texts = ["CCO", "CCN", "CCC", "CCCC", "OCC"]
+    once = [molecules.canonical(text) for text in texts]
+    assert [molecules.canonical(text) for text in texts] == once
+    assert once[0] == once[-1] == "CCO"
+    assert len(molecules._accepted) <= 3
+    with pytest.raises(InvalidCandidate):
+        molecules.canonical("C(C)(C)(C)(C)C")
+    with pytest.raises(InvalidCandidate):
+        molecules.canonical("C(C)(C)(C)(C)C")
