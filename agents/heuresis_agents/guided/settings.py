@@ -70,6 +70,7 @@ class Stage(PluginConfig):
 
 
 DEFAULT_STAGES = (
+    Stage(until=400, candidates=300, rounds=6),
     Stage(until=600, candidates=100, rounds=5),
     Stage(until=2000, candidates=120, rounds=4),
     Stage(candidates=80, rounds=4),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_PARTS: Final = 65_535
 """Counted parts of one text: overlaps are added up in 16 bits."""
+FARTHEST: Final = 5.0
+"""Standard deviations; one rare atom must not make a candidate unlike all others."""
 _ROWS: Final = 256
 _COLUMNS: Final = 1024
 
@@ -125,9 +127,9 @@ class Scale:
         self._spread = np.where(spread > 1e-9, spread, 1.0)
 
     def __call__(self, descriptors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return descriptors in standard deviations from the centre."""
+        """Return descriptors in standard deviations from the centre, at most `FARTHEST`."""
         scaled: NDArray[np.float64] = (descriptors - self._centre) / self._spread
-        return scaled
+        return scaled.clip(-FARTHEST, FARTHEST)
 
 
 def squared_exponential(
