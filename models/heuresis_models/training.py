@@ -267,6 +267,7 @@ class Trainer:
         batches = self.stream.batches(Position(self.state.pool, self.state.batch))
         upcoming = next(batches)
         value: float | None = None
+        measured: Metrics | None = None
         while (progress := self.progress()) < 1.0:
             position, batch = upcoming
             loss = self._step(model, batch, self.recipe.optimization.rate_factor(progress))
@@ -287,7 +288,8 @@ class Trainer:
             due = (self.state.evaluations + 1) / (self.recipe.evaluations + 1)
             if self.recipe.evaluations > self.state.evaluations and self.progress() >= due:
                 self.state.evaluations += 1
-                self._note(self.evaluate(value))
+                measured = self.evaluate(value)
+                self._note(measured)
                 (self.state.elapsed_s,) = self.team.agree((self._clock() - began,))
             elif self.team.leads:
                 self._report(self._metrics(value))
@@ -297,9 +299,10 @@ class Trainer:
             if stop:
                 raise KeyboardInterrupt
         self.save()
-        final = self.evaluate(value)
-        self._note(final)
-        return final
+        if measured is None or measured.steps != self.state.steps:
+            measured = self.evaluate(value)
+            self._note(measured)
+        return measured
 
     def _step(
         self, model: Callable[[Tensor, Tensor], Tensor], batch: Batch, rate_factor: float

@@ -236,6 +236,15 @@ def test_evaluations_are_written_and_leave_the_training_unchanged(
     _assert_equal(whole, watched)
 
 
+def test_an_evaluation_due_at_the_last_step_is_made_once(tmp_path: Path) -> None:
+    # One step past every due point: the last evaluation of the schedule falls on the last step.
+    recipe = tiny_recipe(total_tokens=1, evaluations=3)
+    final = trainer_of(recipe, tmp_path).run()
+    lines = (tmp_path / METRICS_FILE).read_text().splitlines()
+    assert [json.loads(line)["steps"] for line in lines] == [1]
+    assert final.heldout_loss is not None
+
+
 def test_evaluating_twice_gives_the_same_numbers(tmp_path: Path) -> None:
     trainer = trainer_of(tiny_recipe(), tmp_path, molecule_source(0.7), peptide_source(0.3))
     assert trainer.evaluate(None) == trainer.evaluate(None)
