@@ -43,10 +43,10 @@ SIZES: dict[str, tuple[int, int, int, int]] = {
     "2.8M": (6, 192, 4, 512),
     "6.7M": (8, 256, 4, 704),
 }
-SEEDS = {"55k": 3, "126k": 3, "260k": 3, "640k": 2}
+SEEDS = {"55k": 2, "126k": 2}
 PREDICTED = "2.8M"
 ABLATION = "1.3M"
-TOKENS = 6_000_000
+TOKENS = 1_800_000
 MIXTURE = "mixture"
 
 app = typer.Typer(add_completion=False)
