@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -367,9 +368,13 @@ def test_an_opening_is_resumed_in_its_middle(tmp_path: Path) -> None:
     whole.run()
     for steps in (3, 30):
         folder = tmp_path / str(steps)
-        asked = iter([False] * steps + [True])
+        answers = [False] * steps + [True]
         stopped = Trainer(
-            recipe, sources, folder, clock=stopped_clock, stop_asked=lambda asked=asked: next(asked)
+            recipe,
+            sources,
+            folder,
+            clock=stopped_clock,
+            stop_asked=partial(next, iter(answers)),
         )
         with pytest.raises(KeyboardInterrupt):
             stopped.run()
