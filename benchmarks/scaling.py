@@ -245,7 +245,7 @@ def draw(
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 5))
+    figure, axes = plt.subplots(figsize=(8, 5))
     for source, (floor, scale, exponent) in laws.items():
         table = table_of(runs, source)
         sizes = np.array(list(table))
@@ -256,7 +256,10 @@ def draw(
         axes.plot(*zip(*points, strict=True), "o", color=drawn.get_color(), ms=4, label=source)
     axes.set(xscale="log", yscale="log", xlabel="parameters (blocks and head)",
              ylabel="held-out loss, nats per token")  # fmt: skip
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.set_yticks([0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4], minor=False)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.grid(visible=True, which="both", alpha=0.25)
     figure.tight_layout()
     figure.savefig(path)
