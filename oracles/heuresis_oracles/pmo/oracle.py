@@ -47,6 +47,7 @@ class PracticalMolecularOptimization:
 
         task: str = Field(
             description="a task by PMO's name, e.g. zaleplon_mpo",
+            examples=["zaleplon_mpo"],
             json_schema_extra={"enum": [*TASKS]},  # so that editors complete it
         )
         components: bool = Field(

@@ -68,10 +68,19 @@ def _entry(group: str, name: str) -> dict[str, Any]:
         entry["learns"] = hasattr(plugin, "learn")
         entry["observes"] = hasattr(plugin, "observe")
     if group == registry.ORACLES:
-        # Outputs may depend on settings; these are those of the defaults.
-        declaration = plugin.declare(plugin.Config())
+        # Outputs may depend on settings; these are those of the defaults, and of the first example
+        # of what has no default.
+        declaration = plugin.declare(plugin.Config(**_examples(plugin.Config)))
         entry.update(declaration.model_dump(mode="json"))
     return entry
+
+
+def _examples(config: type[BaseModel]) -> dict[str, Any]:
+    return {
+        name: field.examples[0]
+        for name, field in config.model_fields.items()
+        if field.is_required() and field.examples
+    }
 
 
 def _first_line(plugin: Any) -> str:
