@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from numpy.random import Generator
+from pydantic import AfterValidator
 
 from heuresis.errors import UserError
 
@@ -110,3 +112,15 @@ def _column(lines: Sequence[str], separator: str | None, column: int) -> Iterato
         fields = line.split(separator, column + 1)
         if len(fields) > column and (text := fields[column].strip(' \r"')):
             yield text
+
+
+def _there(file: str) -> str:
+    try:
+        check_library(file)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return file
+
+
+LibraryFile = Annotated[str, AfterValidator(_there)]
+"""A setting that names a library: what cannot be read is said when the campaign is checked."""

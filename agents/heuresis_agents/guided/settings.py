@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from heuresis.errors import UserError
 from heuresis.plugin import PluginConfig
 from heuresis.registry import PROPOSERS, load
-from heuresis_agents.libraries import check_library
+from heuresis_agents.libraries import LibraryFile
 from heuresis_models.gaussian_process.settings import SurrogateSettings
 
 
@@ -43,22 +43,15 @@ class SourceSettings(PluginConfig):
 class LibrarySettings(PluginConfig):
     """A file of candidates that the search starts from."""
 
-    file: str = Field(description="one text per line, may be gzipped; a header may name the column")
+    file: LibraryFile = Field(
+        description="one text per line, may be gzipped; a header may name the column"
+    )
     strip_stereo: bool = Field(False, description="drop stereochemistry from SMILES")
     random: int = Field(10, ge=1, description="first measurements, drawn evenly from the file")
     ranked: int = Field(10_000, ge=100, description="candidates of the file that are ranked")
     until: int = Field(
         100, ge=1, description="measurements up to which only candidates of the file are proposed"
     )
-
-    @field_validator("file")
-    @classmethod
-    def _is_there(cls, file: str) -> str:
-        try:
-            check_library(file)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return file
 
 
 class Stage(PluginConfig):

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from heuresis.errors import InvalidCandidate, UserError
 from heuresis.plugin import PluginConfig
 from heuresis.ports import DesignSpace
 from heuresis.records import Prompt, Proposal
-from heuresis_agents.libraries import check_library
+from heuresis_agents.libraries import LibraryFile
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -104,20 +104,10 @@ class GraphMovesConfig(PluginConfig):
         le=1.0,
         description="share of children grown from a scaffold although there are exemplars",
     )
-    fragments: str | None = Field(
+    fragments: LibraryFile | None = Field(
         None,
         description="library of SMILES whose common fragments are attached; default: a short list",
     )
-
-    @field_validator("fragments")
-    @classmethod
-    def _is_there(cls, fragments: str | None) -> str | None:
-        try:
-            if fragments is not None:
-                check_library(fragments)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return fragments
 
 
 class GraphMoves:

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from heuresis.errors import InvalidCandidate, UserError
 from heuresis.plugin import PluginConfig
 from heuresis.ports import DesignSpace
 from heuresis.records import Observation, Prompt, Proposal
-from heuresis_agents.libraries import check_library, library_texts, random_order, without_stereo
+from heuresis_agents.libraries import LibraryFile, library_texts, random_order, without_stereo
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -29,19 +29,12 @@ MOST_REFUSED_PER_PROPOSAL = 100
 class LibraryConfig(PluginConfig):
     """Which file, and how to read it."""
 
-    file: str = Field(description="one text per line, may be gzipped; a header may name the column")
+    file: LibraryFile = Field(
+        description="one text per line, may be gzipped; a header may name the column"
+    )
     strip_stereo: bool = Field(
         False, description="drop stereochemistry from SMILES, so that isomers are one candidate"
     )
-
-    @field_validator("file")
-    @classmethod
-    def _is_there(cls, file: str) -> str:
-        try:
-            check_library(file)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return file
 
 
 class Library:

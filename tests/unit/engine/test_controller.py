@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_toys import ToyExecutor, ledger_path, plan
+from mortal_ledger import Killed, MortalLedger
 
 from heuresis.engine.controller import Controller, RunEnd
 from heuresis.engine.plan import CampaignPlan
@@ -27,25 +27,6 @@ from heuresis.events import (
 from heuresis.ledger import SQLiteLedger
 from heuresis.records import Evaluation, Failure, FailureCause
 from heuresis.tasks import EvaluateTask, Task
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours may catch it."""
-
-
-class KilledLedger(SQLiteLedger):
-    """Dies just before or just after one of its appends."""
-
-    appends_left = 10**9
-    after_writing = False
-
-    def append(self, entries: Sequence[Entry]) -> None:
-        type(self).appends_left -= 1
-        if self.appends_left == 0 and not self.after_writing:
-            raise Killed
-        super().append(entries)
-        if self.appends_left == 0:
-            raise Killed
 
 
 def run(
@@ -178,9 +159,9 @@ def test_killed_at_any_append_the_resumed_ledger_equals_the_uninterrupted_one(
     for at in range(1, 400, 5):
         folder = tmp_path / f"killed-{at}"
         folder.mkdir()
-        KilledLedger.appends_left, KilledLedger.after_writing = at, after_writing
+        MortalLedger.appends_left, MortalLedger.after_writing = at, after_writing
         try:
-            run(folder, campaign, ledger_type=KilledLedger)
+            run(folder, campaign, ledger_type=MortalLedger)
         except Killed:
             kills += 1
         else:
@@ -193,10 +174,10 @@ def test_killed_at_any_append_the_resumed_ledger_equals_the_uninterrupted_one(
 
 def test_a_resumed_run_does_not_repeat_what_had_settled(tmp_path: Path) -> None:
     campaign = plan(budget={"evaluations": 25})
-    KilledLedger.appends_left, KilledLedger.after_writing = 60, True
+    MortalLedger.appends_left, MortalLedger.after_writing = 60, True
     first, second = ToyExecutor(), ToyExecutor()
     with pytest.raises(Killed):
-        run(tmp_path, campaign, first, KilledLedger)
+        run(tmp_path, campaign, first, MortalLedger)
     settled = {s.task for s in events(tmp_path, Settled)}
     run(tmp_path, campaign, second)
     redone = {t.id for t in second.log if isinstance(t, EvaluateTask)}
