@@ -12,6 +12,16 @@ UserError
 from __future__ import annotations
 
 from heuresis.errors import UserError
+from heuresis.spaces.crystals.errors import CrystalTextError
+
+__all__ = [
+    "CrystalTextError",
+    "DocumentError",
+    "OverlongError",
+    "SourceError",
+    "TokenizerFileError",
+    "UnknownTokenError",
+]
 
 
 class UnknownTokenError(UserError):
@@ -51,10 +61,6 @@ class OverlongError(DocumentError):
             f"{place}a document has {tokens} tokens, the limit is {limit}; leave it out, raise the"
             " limit, or cut a fragment (proteins and DNA: document.fragment)"
         )
-
-
-class CrystalTextError(UserError):
-    """A crystal cannot be written as text, or a text does not describe a crystal."""
 
 
 class SourceError(UserError):
