@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from heuresis.errors import InvalidCandidate
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heuresis.ports import DesignSpace
-    from heuresis_models.gaussian_process.surrogate import Posterior
+    from heuresis_models.gaussian_process.followed import Posterior
 
 
 class Choosing(NamedTuple):
@@ -31,6 +31,26 @@ class Choosing(NamedTuple):
         return self.beta_factor * drawn_beta(rng, self.beta_exponents)
 
 
+class Taken:
+    """Texts that are not to be proposed.
+
+    Args:
+        known: looked at, not copied, for it grows with the campaign.
+        more: further ones.
+    """
+
+    def __init__(self, known: Container[str], more: Iterable[str] = ()) -> None:
+        self._known = known
+        self._more = set(more)
+
+    def __contains__(self, text: object) -> bool:
+        return text in self._more or text in self._known
+
+    def add(self, text: str) -> None:
+        """Take one more."""
+        self._more.add(text)
+
+
 class Choice(NamedTuple):
     """One that was chosen."""
 
@@ -44,7 +64,7 @@ class Choice(NamedTuple):
 def choices(
     belief: Posterior,
     text_of: Callable[[int], str | None],
-    taken: set[str],
+    taken: Taken,
     count: int,
     how: Choosing,
     rng: Generator,

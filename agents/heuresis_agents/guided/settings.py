@@ -55,19 +55,30 @@ class LibrarySettings(PluginConfig):
 
 
 class Stage(PluginConfig):
-    """How hard to think about a proposal while a measurement count lasts."""
+    """How hard to think while a measurement count lasts."""
 
     until: int | None = Field(None, gt=0, description="measurements; None: to the end")
-    candidates: int = Field(gt=0, description="made and ranked for each proposal")
+    candidates: int = Field(gt=0, description="made and ranked for each measurement")
     rounds: int = Field(1, gt=0, description="in which they are made, on each other's shoulders")
+    every: int = Field(1, gt=0, description="measurements between two makings")
 
 
 DEFAULT_STAGES = (
-    Stage(until=400, candidates=300, rounds=6),
-    Stage(until=600, candidates=100, rounds=5),
-    Stage(until=2000, candidates=120, rounds=4),
-    Stage(candidates=80, rounds=4),
+    Stage(until=400, candidates=150, rounds=5),
+    Stage(until=800, candidates=100, rounds=4, every=2),
+    Stage(until=2000, candidates=30, rounds=2, every=4),
+    Stage(candidates=20, rounds=1, every=4),
 )
+
+
+class PoolSettings(PluginConfig):
+    """How many candidates wait, and who of them become parents."""
+
+    size: int = Field(1000, ge=20, description="candidates kept, the most promising")
+    parents: int = Field(400, ge=1, description="the most promising, which may become parents")
+    unscored_share: float = Field(
+        0.5, ge=0, le=1, description="of parents from the pool; others were measured"
+    )
 
 
 class BurstSettings(PluginConfig):
@@ -96,12 +107,7 @@ class GuidedSearchConfig(PluginConfig):
         (-3.0, 0.0),
         description="parents are among the best N·10^U of N scored, U even between these",
     )
-    unscored_share: float = Field(
-        0.5, ge=0, le=1, description="of parents from the best candidates of the same question"
-    )
-    exemplar_share: float = Field(
-        0.0, ge=0, le=1, description="of parents from the exemplars of the island that is asked"
-    )
+    pool: PoolSettings = PoolSettings()
     beta_exponents: tuple[float, float] = Field(
         (-2.0, 0.0), description="mean + 10^U deviations decide, U even between these"
     )

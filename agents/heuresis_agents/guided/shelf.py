@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from heuresis.errors import UserError
 from heuresis.spaces.features import Features, readable
-from heuresis_agents.guided.choice import canonical_or_none
+from heuresis_agents.guided.choice import Taken, canonical_or_none
 from heuresis_agents.libraries import library_texts, random_order, without_stereo
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Shelf:
         self._features: Features | None = None
         self._canonical: dict[int, str | None] = {}
 
-    def draw(self, count: int, taken: set[str], rng: Generator) -> list[str]:
+    def draw(self, count: int, taken: Taken, rng: Generator) -> list[str]:
         """Return canonical texts drawn evenly from all of the file, none of them taken."""
         drawn: list[str] = []
         for place in random_order(len(self._lines), rng):

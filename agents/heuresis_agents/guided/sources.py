@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from heuresis.records import Prompt, Proposal, ScoredCandidate
+from heuresis.records import Candidate, Prompt, ScoredCandidate
 from heuresis.registry import PROPOSERS, load
 
 if TYPE_CHECKING:
@@ -14,6 +14,38 @@ if TYPE_CHECKING:
     from heuresis.ports import DesignSpace, Proposer
     from heuresis_agents.graph_moves.moves import Child
     from heuresis_agents.guided.settings import SourceSettings
+
+
+_MOST_PARENTS = 2
+_UNSCORED = "unscored"
+"""Stands for the space in the ids of candidates that nobody measured; they never leave here."""
+
+
+class Parent(NamedTuple):
+    """What children are made of."""
+
+    text: str
+    roots: tuple[str, ...]
+    """Ids of the measured candidates that it is, or descends from."""
+    score: float
+    """Measured, or expected."""
+
+    @classmethod
+    def measured(cls, candidate: ScoredCandidate) -> Parent:
+        """Return a candidate that was measured as a parent."""
+        return cls(candidate.candidate.text, (candidate.candidate.id,), candidate.score)
+
+
+class Made(NamedTuple):
+    """A candidate that nobody measured."""
+
+    text: str
+    operator: str
+    parents: tuple[str, ...]
+    """Ids of measured candidates, however many edits lie between."""
+    score: float = 0.0
+    """What was expected of it when it was made."""
+    log_likelihood: float | None = None
 
 
 @runtime_checkable
@@ -44,48 +76,64 @@ class Source:
     def children(
         self,
         prompt: Prompt,
-        draw: Callable[[Generator], ScoredCandidate | None],
+        draw: Callable[[Generator], Parent | None],
         count: int,
         rng: Generator,
         known: Set[str],
-    ) -> list[Proposal]:
+    ) -> list[Made]:
         """Ask for children of parents that ``draw`` returns; without any, for a fresh start."""
         first = draw(rng)
         if first is None or self._breeder is None:
             return self._asked(prompt, first, draw, count, rng)
-        drawn: dict[str, str] = {}
+        drawn: dict[str, tuple[str, ...]] = {}
 
         def text(rng: Generator) -> str:
             parent = draw(rng) or first
-            drawn[parent.candidate.text] = parent.candidate.id
-            return parent.candidate.text
+            drawn[parent.text] = parent.roots
+            return parent.text
 
         return [
-            Proposal(
-                text=child.text,
-                operator=child.operator,
-                parents=tuple(drawn[parent] for parent in child.parents),
-            )
+            Made(child.text, child.operator, _roots(drawn[parent] for parent in child.parents))
             for child in self._breeder.offspring(text, count, rng, known)
         ]
 
     def _asked(
         self,
         prompt: Prompt,
-        first: ScoredCandidate | None,
-        draw: Callable[[Generator], ScoredCandidate | None],
+        first: Parent | None,
+        draw: Callable[[Generator], Parent | None],
         count: int,
         rng: Generator,
-    ) -> list[Proposal]:
+    ) -> list[Made]:
         """Show some parents, best last, as the exemplars of the port `Proposer`."""
-        parents = {first.candidate.id: first} if first is not None else {}
+        parents = {first.text: first} if first is not None else {}
         for _ in range(min(count, self._most_parents) - 1 if parents else 0):
             parent = draw(rng)
             if parent is not None:
-                parents.setdefault(parent.candidate.id, parent)
+                parents.setdefault(parent.text, parent)
         shown = sorted(parents.values(), key=lambda parent: parent.score)
-        asked = prompt.model_copy(update={"exemplars": tuple(shown)})
-        return self._proposer.propose(asked, count, rng)
+        exemplars = tuple(
+            ScoredCandidate(candidate=Candidate.of(_UNSCORED, parent.text), score=parent.score)
+            for parent in shown
+        )
+        roots = {
+            exemplar.candidate.id: parent.roots
+            for exemplar, parent in zip(exemplars, shown, strict=True)
+        }
+        asked = prompt.model_copy(update={"exemplars": exemplars})
+        return [
+            Made(
+                one.text,
+                one.operator,
+                _roots(roots.get(parent, (parent,)) for parent in one.parents),
+                log_likelihood=one.log_likelihood,
+            )
+            for one in self._proposer.propose(asked, count, rng)
+        ]
+
+
+def _roots(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(root for group in groups for root in group))[:_MOST_PARENTS]
 
 
 def make_sources(settings: Sequence[SourceSettings], space: DesignSpace) -> list[Source]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from heuresis.errors import UserError
 from heuresis.ports import DesignSpace, Featured
+from heuresis.randomness import random_generator
 from heuresis.records import Observation, Prompt, Proposal
-from heuresis_agents.guided.candidates import Breeding, Candidates
-from heuresis_agents.guided.choice import Choice, Choosing, canonical_or_none, choices
+from heuresis_agents.guided.choice import Choice, Choosing, Taken, canonical_or_none, choices
 from heuresis_agents.guided.history import History
+from heuresis_agents.guided.pool import Breeding, Pool
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from heuresis_agents.guided.shelf import Shelf
     from heuresis_models.gaussian_process import SearchSurrogate
 
-_EXTRA_ROUNDS = 5
-"""Rounds more than planned, when sources give nothing new."""
+_TRIES = 3
+"""How often sources are asked that give too little."""
+_NO_QUESTION = Prompt(island=0, epoch=0)
+"""What sources are shown while nobody asks: parents, and nothing else."""
 
 
 class GuidedSearch:
@@ -63,6 +66,7 @@ class GuidedSearch:
         self._shelf = Shelf(config.library, space, self._features) if config.library else None
         self._surrogate: SearchSurrogate | None = None
         self._make_surrogate = SearchSurrogate
+        self._pool: Pool | None = None
         self.history = History()
 
     @classmethod
@@ -87,17 +91,20 @@ class GuidedSearch:
         return space
 
     def observe(self, news: Sequence[Observation]) -> None:
-        """Take note of what became of candidates."""
+        """Take note of what became of candidates, and think of new ones."""
         for told in news:
             scored = self.history.observe([told])
+            if self._pool is not None:
+                self._pool.judged(told.candidate.text)
             if scored:
                 features = self._features([told.candidate.text])
                 self._fed().observe(features, [member.score for member in scored])
+            self._think(told.candidate.id)
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
         """Return up to ``count`` canonical texts, none of them known, in flight or an exemplar."""
-        taken = self.history.known | set(prompt.in_flight)
-        taken |= {member.candidate.text for member in prompt.exemplars}
+        exemplars = [member.candidate.text for member in prompt.exemplars]
+        taken = Taken(self.history.known, [*prompt.in_flight, *exemplars])
         library = self.config.library
         if self._shelf is not None and library is not None:
             on_their_way = self.history.judged + len(prompt.in_flight)
@@ -106,11 +113,12 @@ class GuidedSearch:
                 return [Proposal(text=text, operator="draw") for text in texts]
             if self.history.judged < library.until:
                 return self._from_shelf(self._shelf, count, taken, rng)
-        return self._from_sources(prompt, count, taken, rng)
+        chosen = self._from_pool(self._pool, count, taken, rng) if self._pool is not None else []
+        if len(chosen) < count:
+            chosen += self._made_now(prompt, count - len(chosen), taken, rng)
+        return chosen
 
-    def _from_shelf(
-        self, shelf: Shelf, count: int, taken: set[str], rng: Generator
-    ) -> list[Proposal]:
+    def _from_shelf(self, shelf: Shelf, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
         surrogate = self._fed()
         assert self.history.first is not None
         belief = surrogate.predict(shelf.open(self.history.first))
@@ -119,52 +127,59 @@ class GuidedSearch:
             Proposal(text=choice.text, operator=_operator("library", choice)) for choice in chosen
         ]
 
-    def _from_sources(
-        self, prompt: Prompt, count: int, taken: set[str], rng: Generator
-    ) -> list[Proposal]:
-        candidates = self._candidates(prompt, count, taken, rng)
-        made = candidates.proposals
-
+    def _from_pool(self, pool: Pool, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
         def text_of(place: int) -> str | None:
-            return canonical_or_none(self._space, made[place].text)
+            return canonical_or_none(self._space, pool[place].text)
 
-        chosen = choices(candidates.belief, text_of, taken, count, self._choosing(), rng)
+        chosen = choices(pool.belief, text_of, taken, count, self._choosing(), rng)
         return [
-            made[choice.place].model_copy(
-                update={
-                    "text": choice.text,
-                    "operator": _operator(made[choice.place].operator, choice),
-                }
+            Proposal(
+                text=choice.text,
+                operator=_operator(pool[choice.place].operator, choice),
+                parents=pool[choice.place].parents,
+                log_likelihood=pool[choice.place].log_likelihood,
             )
             for choice in chosen
         ]
 
-    def _candidates(
-        self, prompt: Prompt, count: int, taken: set[str], rng: Generator
-    ) -> Candidates:
-        config = self.config
-        burst = self._burst()
-        breeding = Breeding(
-            rank_exponents=burst.rank_exponents if burst else config.rank_exponents,
-            unscored_share=config.unscored_share,
-            exemplar_share=config.exemplar_share,
-        )
-        candidates = Candidates(
-            self._sources,
-            self.history,
-            breeding,
-            self._choosing(),
-            self._features,
-            self._fed().predict,
-            taken,
-        )
-        stage = config.stage(self.history.judged)
-        each = -(-count * stage.candidates // stage.rounds)
-        for done in range(stage.rounds + _EXTRA_ROUNDS):
-            if done >= stage.rounds and len(candidates.proposals) >= count:
+    def _made_now(self, prompt: Prompt, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
+        """Make candidates for this question alone, because none are waiting."""
+        pool = self._new_pool(keep=False)
+        stage = self.config.stage(self.history.judged)
+        for _ in range(_TRIES):
+            pool.breed(count * stage.candidates, stage.rounds, self._breeding(), rng, prompt)
+            if len(pool) >= count:
                 break
-            candidates.round(prompt, each, rng)
-        return candidates
+        return self._from_pool(pool, count, taken, rng)
+
+    def _think(self, last: str) -> None:
+        """Make candidates for the pool, if it is time to."""
+        judged, library = self.history.judged, self.config.library
+        stage = self.config.stage(judged)
+        if (
+            not self.history.scored
+            or judged % stage.every
+            or (library is not None and judged < library.until)
+        ):
+            return
+        if self._pool is None:
+            self._pool = self._new_pool(keep=True)
+        assert self.history.first is not None
+        rng = random_generator(int(self.history.first, 16), last, judged)
+        count = stage.candidates * stage.every
+        self._pool.breed(count, stage.rounds, self._breeding(), rng, _NO_QUESTION)
+
+    def _new_pool(self, *, keep: bool) -> Pool:
+        followed = self._fed().follow() if keep else self._fed().candidates()
+        return Pool(self._sources, self.history, self.config.pool, self._features, followed)
+
+    def _breeding(self) -> Breeding:
+        config, burst = self.config, self._burst()
+        return Breeding(
+            rank_exponents=burst.rank_exponents if burst else config.rank_exponents,
+            beta_exponents=config.beta_exponents,
+            beta_factor=burst.beta_factor if burst else 1.0,
+        )
 
     def _choosing(self) -> Choosing:
         surrogate, burst = self._fed(), self._burst()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,37 +18,31 @@ def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 class RankGate:
-    """Open while predictions made before the outcome rank the outcomes.
+    """Open while each measurement is ranked right by what is known of all others.
 
     Where a score is constant over most candidates, or depends on what the features do not see, a
-    surrogate's order is noise with a preference; choosing evenly is better then.
+    surrogate's order is noise with a preference; choosing evenly is better then. Predictions of
+    what a search picked would be the wrong judge: it picks from the top only, and within a narrow
+    range even a good surrogate ranks badly.
 
     Args:
-        window: outcomes that count, the latest.
         least: correlation below which the gate closes.
-        minimum: outcomes before which it stays open.
+        minimum: measurements before which it stays open.
     """
 
-    def __init__(self, window: int, least: float, minimum: int) -> None:
-        self._pairs: deque[tuple[float, float]] = deque(maxlen=window)
+    def __init__(self, least: float, minimum: int) -> None:
         self._least = least
         self._minimum = minimum
-        self._correlation: float | None = None
+        self._judged_on = 0
+        self.correlation = 0.0
+        """Rank correlation of measurements with predictions from all others."""
 
-    def record(self, predicted: float, measured: float) -> None:
-        """Take note of one outcome and of what was predicted before it was known."""
-        self._pairs.append((predicted, measured))
-        self._correlation = None
-
-    @property
-    def correlation(self) -> float:
-        """Running rank correlation of predictions and outcomes."""
-        if self._correlation is None:
-            predicted, measured = zip(*self._pairs, strict=True) if self._pairs else ((), ())
-            self._correlation = rank_correlation(predicted, measured)
-        return self._correlation
+    def judge(self, predicted: Sequence[float], measured: Sequence[float]) -> None:
+        """Take note how well all points are predicted, each from the others."""
+        self._judged_on = len(measured)
+        self.correlation = rank_correlation(predicted, measured)
 
     @property
     def open(self) -> bool:
         """Whether the surrogate's order should be followed."""
-        return len(self._pairs) < self._minimum or self.correlation >= self._least
+        return self._judged_on < self._minimum or self.correlation >= self._least

@@ -26,11 +26,17 @@ _STRIPS: Final = 4
 """Horizontal strips of the triangle; products skip what is zero to their right."""
 
 
-class Guess(NamedTuple):
-    """What was believed of a point before it was known."""
+class Appended(NamedTuple):
+    """A point that was added: what was believed of it before, and its row of the factor."""
 
     mean: float
     variance: float
+    row_N: NDArray[np.float64]
+    """L⁻¹ k for the covariances k with the points before."""
+    diagonal: float
+    """Last entry of the new row of L."""
+    whitened: float
+    """Its entry of L⁻¹ y."""
 
 
 class GaussianProcess:
@@ -46,7 +52,7 @@ class GaussianProcess:
         self._whitened = np.zeros(_GROWTH)
         self.size = 0
 
-    def append(self, k_N: NDArray[np.float64], y: float) -> Guess:
+    def append(self, k_N: NDArray[np.float64], y: float) -> Appended:
         """Add a point and return what was believed of it.
 
         Args:
@@ -64,7 +70,7 @@ class GaussianProcess:
         inverse[n, n] = 1.0 / diagonal
         whitened[n] = (y - mean) / diagonal
         self.size = n + 1
-        return Guess(mean, variance)
+        return Appended(mean, variance, row, float(diagonal), float(whitened[n]))
 
     def refit(self, k_NN: NDArray[np.float64], y_N: NDArray[np.float64]) -> None:
         """Forget all points and learn these instead."""
@@ -82,10 +88,19 @@ class GaussianProcess:
     def predict(self, k_MN: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and variance (without noise) of new points, shapes (M,) and (M,)."""
         n = self.size
-        projected_NM = _lower_product(self._inverse, k_MN.T, n)
+        projected_NM = self.projected(k_MN)
         mean = self._whitened[:n] @ projected_NM
         variance = 1.0 - np.einsum("nm,nm->m", projected_NM, projected_NM)
         return mean, np.maximum(variance, _LEAST_VARIANCE)
+
+    def projected(self, k_MN: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return L⁻¹ k of new points, shape (N, M)."""
+        return _lower_product(self._inverse, k_MN.T, self.size)
+
+    @property
+    def whitened_N(self) -> NDArray[np.float64]:
+        """L⁻¹ y, whose product with a column of `projected` is the mean."""
+        return self._whitened[: self.size]
 
     def left_out(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return error and variance (with noise) of each point, predicted from all others.

@@ -44,12 +44,12 @@ class SurrogateSettings(PluginConfig):
     """Measurements between two choices of the points; those in between are added to them."""
     weigh_every: int = Field(default=250, gt=0)
     """Measurements between two weighings of the members."""
-    gate_window: int = Field(default=200, ge=20)
-    """The rank correlation of predictions and outcomes is that of the last so many."""
+    gate_every: int = Field(default=50, gt=0)
+    """Measurements between two looks at whether points are predicted from all others."""
     gate_least: float = Field(default=0.2, ge=-1, le=1)
-    """Below this correlation the surrogate should not be heeded."""
+    """Below this rank correlation the surrogate should not be heeded."""
     gate_minimum: int = Field(default=100, ge=3)
-    """Before so many outcomes the correlation says little, and the gate stays open."""
+    """Before so many measurements the correlation says little, and the gate stays open."""
 
     @property
     def blocks(self) -> tuple[str, ...]:

@@ -67,7 +67,23 @@ class SparseCounts:
 
     def take(self, places: Sequence[int] | NDArray[np.int64]) -> SparseCounts:
         """Return the rows at ``places``, in that order."""
-        return SparseCounts.of([self.row(int(place)) for place in places], self.width)
+        rows = np.asarray(places, dtype=np.int64)
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        entries = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
+        return SparseCounts(starts, self.indices[entries], self.counts[entries], self.width)
+
+    @classmethod
+    def joined(cls, parts: Sequence[SparseCounts]) -> SparseCounts:
+        """Return the rows of all parts, one after the other; all must have the same width."""
+        ends = np.cumsum([0, *(len(part.indices) for part in parts)])
+        starts = [part.starts[1:] + end for part, end in zip(parts, ends[:-1], strict=True)]
+        return cls(
+            starts=np.concatenate([np.zeros(1, dtype=np.int64), *starts]),
+            indices=np.concatenate([part.indices for part in parts]),
+            counts=np.concatenate([part.counts for part in parts]),
+            width=parts[0].width,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +119,8 @@ class Features:
         if len(parts) == 1:
             return first
         blocks = {
-            name: SparseCounts.of(
-                [part.counts[name].row(i) for part in parts for i in range(len(part))],
-                block.width,
-            )
-            for name, block in first.counts.items()
+            name: SparseCounts.joined([part.counts[name] for part in parts])
+            for name in first.counts
         }
         return cls(blocks, np.concatenate([part.descriptors for part in parts]), first.names)
 

@@ -217,18 +217,57 @@ def test_members_are_weighted_by_what_they_predict_of_left_out_points() -> None:
 
 def test_the_gate_closes_where_nothing_is_predicted_and_opens_again() -> None:
     rng = np.random.default_rng(8)
-    gate = RankGate(window=100, least=0.2, minimum=30)
-    for _ in range(29):
-        gate.record(rng.random(), 0.5)
-    assert gate.open, "too few outcomes to judge"
-    gate.record(rng.random(), 0.5)
+    gate = RankGate(least=0.2, minimum=30)
+    gate.judge(rng.random(29).tolist(), [0.5] * 29)
+    assert gate.open, "too few measurements to judge"
+    gate.judge(rng.random(30).tolist(), [0.5] * 30)
     assert gate.correlation == 0.0
     assert not gate.open, "a constant cannot be ranked"
-    for _ in range(100):
-        value = rng.random()
-        gate.record(value, value**3)
+    values = rng.random(100)
+    gate.judge(values.tolist(), (values**3).tolist())
     assert gate.correlation == pytest.approx(1.0)
     assert gate.open
+
+
+def test_the_surrogate_opens_and_closes_its_gate_by_left_out_points() -> None:
+    points = toy_features(60, np.random.default_rng(4))
+    noise = np.random.default_rng(9).random(60)
+
+    def open_after(scores: NDArray[np.float64]) -> bool:
+        return fed(points, scores, gate_every=20, gate_minimum=20).gate.open
+
+    assert open_after(toy_scores(points))
+    assert not open_after(noise)
+    assert not open_after(np.full(60, 0.5))
+
+
+def test_followed_candidates_are_believed_what_a_fresh_prediction_says() -> None:
+    """Through appended points, refits, additions and cuts, with members of unequal weight."""
+    members = (Covariance(), Covariance(counts={"morgan": 1.0}, descriptors=0.0))
+    surrogate = SearchSurrogate(
+        SurrogateSettings(members=members, most_points=24, refit_every=10, weigh_every=12)
+    )
+    rng = np.random.default_rng(12)
+    points, waiting = toy_features(70, rng), toy_features(60, rng)
+    scores = toy_scores(points)
+    followed = surrogate.follow()
+    assert len(followed.belief.mean) == 0
+    followed.add(waiting.take(range(10)))
+    kept, following = list(range(10)), 10
+    for place in range(70):
+        surrogate.observe(points.take([place]), [float(scores[place])])
+        if place % 17 == 3:
+            more = list(range(following, following + 8))
+            followed.add(waiting.take(more))
+            kept, following = kept + more, following + 8
+        if place % 23 == 5:
+            staying = np.arange(1, len(kept), 2)
+            followed.keep(staying)
+            kept = [kept[i] for i in staying]
+        expected = surrogate.predict(waiting.take(kept))
+        np.testing.assert_allclose(followed.belief.mean, expected.mean, atol=2e-4)
+        np.testing.assert_allclose(followed.belief.deviation, expected.deviation, atol=2e-3)
+    assert surrogate.weights[0] != pytest.approx(0.5)
 
 
 @given(st.lists(st.integers(0, 5), min_size=3, max_size=30))

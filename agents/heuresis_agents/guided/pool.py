@@ -1,0 +1,176 @@
+"""The pool: candidates that nobody has measured, with what the surrogate believes of them now.
+
+A search that forgets its candidates after each question must find the good ones again; one that
+keeps them lets them breed for as long as they stay promising. What is in the pool follows from the
+history alone: new ones are made whenever a measurement comes in, by a generator that the history
+names, never by a question. So a resumed campaign finds the same pool.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from heuresis.records import Prompt
+from heuresis.spaces.features import Features, readable
+from heuresis_agents.guided.history import History, log_rank
+from heuresis_agents.guided.sources import Parent
+from heuresis_models.gaussian_process.acquisition import by_upper_confidence, drawn_beta
+from heuresis_models.gaussian_process.followed import Posterior
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from heuresis_agents.guided.settings import PoolSettings
+    from heuresis_agents.guided.sources import Made, Source
+    from heuresis_models.gaussian_process.followed import Followed
+
+_FULL = 1.5
+"""The pool is cut back when it holds so many times its size."""
+_CUT_BETA = 0.3
+"""What stays is chosen by mean + 0.3 deviations."""
+
+
+class Breeding(NamedTuple):
+    """Who become parents, while candidates of one kind are made."""
+
+    rank_exponents: tuple[float, float]
+    beta_exponents: tuple[float, float]
+    beta_factor: float
+
+
+class Pool:
+    """Candidates, the living and, until it is cut back, those measured meanwhile.
+
+    Args:
+        sources: who makes candidates.
+        history: what is known.
+        settings: see `PoolSettings`.
+        features: computes features of texts.
+        followed: keeps what the surrogate believes of them.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        history: History,
+        settings: PoolSettings,
+        features: Callable[[Sequence[str]], Features],
+        followed: Followed,
+    ) -> None:
+        self._sources = sources
+        self._history = history
+        self._settings = settings
+        self._features = features
+        self._followed = followed
+        self._made: list[Made] = []
+        self._place: dict[str, int] = {}
+        self._living = np.zeros(0, dtype=bool)
+        self._seen = set(history.known)
+
+    def __len__(self) -> int:
+        """Return the number of places, `belief` has as many."""
+        return len(self._made)
+
+    def __getitem__(self, place: int) -> Made:
+        """Return a candidate by its place."""
+        return self._made[place]
+
+    @property
+    def living(self) -> int:
+        """Number of candidates that were not measured since."""
+        return int(self._living.sum())
+
+    @property
+    def belief(self) -> Posterior:
+        """What the surrogate believes; nobody prefers those that were measured."""
+        belief = self._followed.belief
+        return Posterior(np.where(self._living, belief.mean, -np.inf), belief.deviation)
+
+    def judged(self, text: str) -> None:
+        """Take note that a text was judged, whoever proposed it."""
+        self._seen.add(text)
+        place = self._place.pop(text, None)
+        if place is not None:
+            self._living[place] = False
+
+    def breed(
+        self, count: int, rounds: int, breeding: Breeding, rng: Generator, prompt: Prompt
+    ) -> None:
+        """Make about ``count`` candidates in rounds, each on the shoulders of the best so far."""
+        for made in range(rounds):
+            each = count * (made + 1) // rounds - count * made // rounds
+            if each:
+                self._round(each, breeding, rng, prompt)
+        if len(self) > _FULL * self._settings.size:
+            self._cut_back()
+
+    def _round(self, count: int, breeding: Breeding, rng: Generator, prompt: Prompt) -> None:
+        shares = np.array([source.share for source in self._sources])
+        counts = rng.multinomial(count, shares / shares.sum())
+        best = self._promising(breeding, rng)
+
+        def draw(rng: Generator) -> Parent | None:
+            return self._parent(best, breeding, rng, prompt)
+
+        fresh: dict[str, Made] = {}
+        for source, asked in zip(self._sources, counts, strict=True):
+            if asked:
+                for made in source.children(prompt, draw, int(asked), rng, self._seen):
+                    if made.text not in self._seen:
+                        fresh.setdefault(made.text, made)
+        self._add(list(fresh.values()))
+
+    def _promising(self, breeding: Breeding, rng: Generator) -> list[int]:
+        """Return the places of the living that may become parents."""
+        beta = breeding.beta_factor * drawn_beta(rng, breeding.beta_exponents)
+        belief = self.belief
+        order = by_upper_confidence(belief.mean, belief.deviation, beta)
+        most = min(self._settings.parents, self.living)
+        places: list[int] = order[:most].tolist()
+        return places
+
+    def _parent(
+        self, best: Sequence[int], breeding: Breeding, rng: Generator, prompt: Prompt
+    ) -> Parent | None:
+        if best and rng.random() < self._settings.unscored_share:
+            place = best[int(rng.random() * len(best))]
+            made = self._made[place]
+            return Parent(made.text, made.parents, made.score)
+        if self._history.scored:
+            rank = log_rank(self._history.scored, breeding.rank_exponents, rng)
+            return Parent.measured(self._history.ranked(rank))
+        if prompt.exemplars:
+            return Parent.measured(prompt.exemplars[int(rng.integers(len(prompt.exemplars)))])
+        return None
+
+    def _add(self, made: Sequence[Made]) -> None:
+        places, features = readable([one.text for one in made], self._features)
+        if features is None:
+            return
+        first = len(self._made)
+        self._followed.add(features)
+        means = self._followed.belief.mean[first:]
+        for place, mean in zip(places, means, strict=True):
+            one = made[place]._replace(score=float(mean))
+            self._place[one.text] = len(self._made)
+            self._made.append(one)
+            self._seen.add(one.text)
+        self._living = np.concatenate([self._living, np.ones(len(places), dtype=bool)])
+
+    def _cut_back(self) -> None:
+        """Keep the most promising, in the order in which they were made."""
+        belief = self.belief
+        order = by_upper_confidence(belief.mean, belief.deviation, _CUT_BETA)
+        kept: NDArray[np.int64] = np.sort(order[: min(self._settings.size, self.living)])
+        staying = {self._made[place].text for place in kept}
+        # What is cut may be made again; what was judged may not.
+        self._seen -= self._place.keys() - staying
+        self._followed.keep(kept)
+        self._made = [self._made[place] for place in kept]
+        self._living = np.ones(len(kept), dtype=bool)
+        self._place = {one.text: place for place, one in enumerate(self._made)}
