@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heuresis.errors import ImplausibleResultError
+from heuresis.errors import ImplausibleResultError, OracleSetupError
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -23,6 +23,8 @@ BROKEN_BEYOND = 1.3
 FORMED_WITHIN = 1.2
 FORMED_WITHIN_HYDROGEN = 1.3
 _NAMED_PAIRS = 3
+OVERLAP_angstrom = 0.5
+"""The shortest bond, that of dihydrogen, is 0.74 Å."""
 
 
 def require_same_connectivity(molecule: Mol, positions_angstrom: np.ndarray) -> None:
@@ -42,6 +44,25 @@ def require_same_connectivity(molecule: Mol, positions_angstrom: np.ndarray) -> 
         raise ImplausibleResultError(
             f"the geometry is no longer the same molecule ({len(broken)} bonds broken,"
             f" {len(formed)} formed): {'; '.join(changes)}"
+        )
+
+
+def require_separated(molecule: Mol, positions_angstrom: np.ndarray) -> None:
+    """Refuse a geometry in which two atoms sit on each other, before anything is computed.
+
+    Raises:
+        OracleSetupError: names the closest pair.
+    """
+    if len(positions_angstrom) < 2:
+        return
+    first, second = np.triu_indices(len(positions_angstrom), k=1)
+    distances = np.linalg.norm(positions_angstrom[first] - positions_angstrom[second], axis=1)
+    closest = int(np.argmin(distances))
+    if not distances[closest] >= OVERLAP_angstrom:  # negated, so that NaN counts
+        pair = _pair_name(molecule, (int(first[closest]), int(second[closest])))
+        raise OracleSetupError(
+            f"atoms {pair} overlap: {distances[closest]:.2f} Å apart, the limit is"
+            f" {OVERLAP_angstrom} Å; no calculation was started"
         )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HEAVIEST_ELEMENT = 86
 """Radon: GFN1-xTB, GFN2-xTB and IPEA-xTB are parametrised for Z = 1 to 86."""
 _IONISATION_METHOD = "IPEA1-xTB"
-_IONISATION_SHIFT_eV = 4.8455
+IONISATION_SHIFT_eV = 4.8455
 """Empirical self-interaction correction, subtracted from both ionisation potential and affinity."""
 
 
@@ -182,8 +182,8 @@ def vertical_ionisation_eV(atoms: Atoms, state: ElectronicState) -> tuple[float,
     neutral, cation, anion = energies_eV
     values = _finite(
         {
-            "ionisation_potential_eV": cation - neutral - _IONISATION_SHIFT_eV,
-            "electron_affinity_eV": neutral - anion - _IONISATION_SHIFT_eV,
+            "ionisation_potential_eV": cation - neutral - IONISATION_SHIFT_eV,
+            "electron_affinity_eV": neutral - anion - IONISATION_SHIFT_eV,
         }
     )
     return values["ionisation_potential_eV"], values["electron_affinity_eV"]

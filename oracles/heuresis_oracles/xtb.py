@@ -25,42 +25,15 @@ from heuresis.records import (
     Outcome,
     OutputDeclaration,
 )
-from heuresis_oracles.connectivity import require_same_connectivity
-from heuresis_oracles.electronic import (
-    ElectronicState,
-    SMALLEST_GAP_eV,
-    electronic_state,
-    ground_state_properties,
-    require_elements,
-    vertical_ionisation_eV,
-)
-from heuresis_oracles.embedding import embed, positions_angstrom
-from heuresis_oracles.molecules import parse_single_molecule
+from heuresis_oracles.electronic import ElectronicState, SMALLEST_GAP_eV
 from heuresis_oracles.outcomes import evaluate_each, version_with
-from heuresis_oracles.relaxation import Optimizer, relax
+from heuresis_oracles.relaxation import Optimizer
 from heuresis_oracles.threads import limit_native_threads
+from heuresis_oracles.tight_binding.observables import OBSERVABLES, Observable
+from heuresis_oracles.tight_binding.solvents import SOLVENTS, SolvationModel
 
 if TYPE_CHECKING:
-    from ase import Atoms
-    from rdkit.Chem import Mol
-
-# fmt: off
-_GBSA_SOLVENTS = [
-    "acetone", "acetonitrile", "benzene", "ch2cl2", "chcl3", "cs2", "dmso", "ether", "methanol",
-    "thf", "toluene", "water",
-]
-_ALPB_SOLVENTS = sorted([
-    *_GBSA_SOLVENTS, "aniline", "benzaldehyde", "dioxane", "dmf", "ethanol", "ethylacetate",
-    "furane", "hexadecane", "hexane", "nitromethane", "octanol", "phenol", "woctanol",
-])
-# fmt: on
-SOLVENTS: dict[tuple[str, str], list[str]] = {
-    ("alpb", "GFN2-xTB"): _ALPB_SOLVENTS,
-    ("alpb", "GFN1-xTB"): _ALPB_SOLVENTS,
-    ("gbsa", "GFN2-xTB"): sorted([*_GBSA_SOLVENTS, "dmf", "hexane"]),
-    ("gbsa", "GFN1-xTB"): _GBSA_SOLVENTS,
-}
-"""(solvation model, method) → solvents with parameters in tblite."""
+    from tblite.ase import TBLite
 
 _OUTPUTS: dict[str, tuple[str, str]] = {
     "gap_eV": ("eV", "LUMO minus HOMO orbital energy"),
@@ -70,10 +43,9 @@ _OUTPUTS: dict[str, tuple[str, str]] = {
     "energy_eV": ("eV", "total energy (with solvation free energy if a solvent is set)"),
     "energy_per_heavy_atom_eV": ("eV", "total energy divided by the number of heavy atoms"),
 }
-_IONISATION_OUTPUTS: dict[str, tuple[str, str]] = {
-    "ionisation_potential_eV": ("eV", "vertical ionisation potential (IPEA-xTB, shifted)"),
-    "electron_affinity_eV": ("eV", "vertical electron affinity (IPEA-xTB, shifted)"),
-}
+_NEED_A_MINIMUM = frozenset(
+    {"adiabatic-ionisation", "reorganisation", "redox", "vibrations", "thermochemistry"}
+)
 
 
 class XTB:
@@ -102,12 +74,32 @@ class XTB:
         """Spin multiplicity 2S+1; by default from the radical electrons in the SMILES."""
         max_atoms: int = Field(default=150, ge=1)
         """Largest molecule, with hydrogens."""
+        observables: tuple[Observable, ...] = ()
+        """What to measure besides orbitals, dipole and energy; each costs more calculations."""
         ionisation: bool = False
-        """Also give the vertical ionisation potential and electron affinity (IPEA-xTB)."""
+        """The same as ``ionisation`` among the observables."""
+        relaxed_conformers: int = Field(default=1, ge=1, le=50)
+        """How many of the lowest distinct MMFF94 conformers are relaxed with xTB; the lowest in
+        energy is measured, and the spread over the populated ones is its uncertainty."""
+        conformer_window_eV: float = Field(default=0.26, gt=0.0, le=5.0)
+        """Conformers that lie higher in MMFF94 energy are not relaxed (0.26 eV: 6 kcal/mol)."""
+        temperature_K: float = Field(default=298.15, gt=0.0, le=5000.0)
+        """Of thermochemistry and of conformer populations."""
+        pressure_Pa: float = Field(default=100_000.0, gt=0.0)
+        symmetry_number: int | None = Field(default=None, ge=1, le=60)
+        """Rotational symmetry number; by default found from the geometry."""
+        imaginary_tolerance_per_cm: float = Field(default=30.0, ge=0.0, le=500.0)
+        """Imaginary modes softer than this count as flat directions, not as a saddle point."""
         solvent: str | None = None
         """Implicit solvent, e.g. ``water``; by default vacuum."""
-        solvation_model: Literal["alpb", "gbsa"] = "alpb"
+        solvation_model: SolvationModel = "alpb"
+        """ALPB and GBSA are fitted per solvent; CPCM and COSMO are electrostatics alone."""
         threads: int = Field(default=1, ge=1)
+
+        @property
+        def wanted(self) -> frozenset[str]:
+            """The observables asked for, however they were asked for."""
+            return frozenset(self.observables) | ({"ionisation"} if self.ionisation else set())
 
         @model_validator(mode="after")
         def _consistent(self) -> XTB.Config:
@@ -116,19 +108,39 @@ class XTB:
                     "a raw ETKDG embedding is no geometry to measure on; set relax: true or"
                     " starting_geometry: MMFF94"
                 )
-            if self.solvent is None:
-                return self
-            known = SOLVENTS[self.solvation_model, self.method]
-            if self.solvent not in known:
+            if self.relaxed_conformers > 1 and (
+                not self.relax or self.starting_geometry == "ETKDG"
+            ):
                 raise ValueError(
-                    f"no {self.solvation_model} parameters for solvent '{self.solvent}' with"
-                    f" {self.method}{did_you_mean(self.solvent, known)}; known: {', '.join(known)}"
+                    "relaxed_conformers above 1 needs relax: true and starting_geometry: MMFF94"
                 )
-            if self.ionisation:
+            if "conformers" in self.wanted and self.relaxed_conformers == 1:
                 raise ValueError(
-                    "ionisation: true is defined in vacuum (IPEA-xTB has no solvent parameters);"
-                    " remove solvent, or measure ionisation with a second xtb oracle"
+                    "the observable 'conformers' needs relaxed_conformers of at least 2"
                 )
+            moving = sorted(self.wanted & _NEED_A_MINIMUM)
+            if moving and not self.relax:
+                raise ValueError(f"the observable '{moving[0]}' needs relax: true")
+            if self.solvent is not None:
+                known = SOLVENTS[self.solvation_model, self.method]
+                if self.solvent not in known:
+                    raise ValueError(
+                        f"no {self.solvation_model} parameters for solvent '{self.solvent}' with"
+                        f" {self.method}{did_you_mean(self.solvent, known)};"
+                        f" known: {', '.join(known)}"
+                    )
+            for name in sorted(self.wanted):
+                medium = OBSERVABLES[name].medium
+                if medium == "vacuum" and self.solvent is not None:
+                    raise ValueError(
+                        f"the observable '{name}' is defined in vacuum (IPEA-xTB has no solvent"
+                        " parameters, and a solvent does not follow an electron at once); remove"
+                        " solvent, or measure it with a second xtb oracle"
+                    )
+                if medium == "solvent" and self.solvent is None:
+                    raise ValueError(
+                        f"the observable '{name}' needs a solvent, e.g. solvent: water"
+                    )
             return self
 
     @classmethod
@@ -141,9 +153,13 @@ class XTB:
             "definite-spin": f"the gap exceeds {SMALLEST_GAP_eV} eV, so the spin state is occupied",
             "finite": "every value is a finite number",
         }
+        if config.wanted & {"vibrations", "thermochemistry"}:
+            checks["minimum"] = (
+                f"no imaginary vibration beyond {config.imaginary_tolerance_per_cm:g}i per cm"
+            )
         return OracleDeclaration(
             kind="xtb",
-            version=version_with("1", "tblite", "ase", "rdkit", "openmm"),
+            version=version_with("2", "tblite", "ase", "rdkit", "openmm"),
             spaces=("molecule",),
             outputs={
                 name: OutputDeclaration(unit=unit, description=description)
@@ -153,7 +169,7 @@ class XTB:
             cost_class=CostClass.SECONDS,
             isolated=True,
             batch_size=1,
-            timeout_s=300.0,
+            timeout_s=1800.0 if config.wanted - {"ionisation"} else 300.0,
             reference=(
                 "Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15, 1652 (2019);"
                 " Grimme, Bannwarth, Shushkov, J. Chem. Theory Comput. 13, 1989 (2017);"
@@ -179,58 +195,28 @@ class XTB:
         )
 
     def _measure(self, smiles: str, seed: int) -> Evaluation:
-        config = self.config
-        molecule = parse_single_molecule(smiles, max_atoms=config.max_atoms)
-        require_elements(molecule)
-        state = electronic_state(molecule, config.multiplicity)
-        refine = config.starting_geometry == "MMFF94"
-        molecule = embed(
-            molecule, conformers=config.conformers if refine else 1, seed=seed, minimise=refine
-        )
-        atoms = self._atoms(molecule, state)
-        if config.relax:
-            relax(
-                atoms,
-                molecule,
-                optimizer=config.optimizer or ("MMFF94-BFGS" if refine else "LBFGS"),
-                force_tolerance_eV_per_angstrom=config.force_tolerance_eV_per_angstrom,
-                max_steps=config.max_steps,
-            )
-        values = ground_state_properties(atoms, state)
-        require_same_connectivity(molecule, atoms.positions)
-        if config.ionisation:
-            values["ionisation_potential_eV"], values["electron_affinity_eV"] = (
-                vertical_ionisation_eV(atoms, state)
-            )
+        from heuresis_oracles.tight_binding.measuring import Measuring
+
+        values = Measuring(smiles, self.config, seed).values()
         return Evaluation(
             measurements={
-                name: Measurement(value=values[name], unit=unit)
-                for name, (unit, _) in _outputs(config).items()
+                name: Measurement(
+                    value=values[name].value, unit=unit, uncertainty=values[name].uncertainty
+                )
+                for name, (unit, _) in _outputs(self.config).items()
             },
-            checks=tuple(self.declare(config).checks),
+            checks=tuple(self.declare(self.config).checks),
         )
 
-    def _atoms(self, molecule: Mol, state: ElectronicState) -> Atoms:
-        from ase import Atoms
-        from tblite.ase import TBLite
+    def _calculator(self, state: ElectronicState) -> TBLite:
+        from heuresis_oracles.tight_binding.measuring import hamiltonian_of
 
-        config = self.config
-        atoms = Atoms(
-            numbers=[atom.GetAtomicNum() for atom in molecule.GetAtoms()],
-            positions=positions_angstrom(molecule),
-        )
-        atoms.calc = TBLite(
-            method=config.method,
-            charge=state.charge,
-            multiplicity=state.unpaired + 1,
-            accuracy=config.accuracy,
-            electronic_temperature=config.electronic_temperature_K,
-            max_iterations=config.max_scf_iterations,
-            solvation=None if config.solvent is None else (config.solvation_model, config.solvent),
-            verbosity=0,
-        )
-        return atoms
+        return hamiltonian_of(self.config).calculator(state)
 
 
 def _outputs(config: XTB.Config) -> dict[str, tuple[str, str]]:
-    return {**_OUTPUTS, **(_IONISATION_OUTPUTS if config.ionisation else {})}
+    outputs = dict(_OUTPUTS)
+    for name, declaration in OBSERVABLES.items():
+        if name in config.wanted:
+            outputs |= declaration.outputs
+    return outputs

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from heuresis.errors import OracleSetupError
 from heuresis.records import Candidate, Evaluation, Failure, FailureCause
 from heuresis_oracles.electronic import frontier_orbitals
-from heuresis_oracles.xtb import SOLVENTS, XTB
+from heuresis_oracles.tight_binding.solvents import SOLVENTS, tblite_solvation
+from heuresis_oracles.xtb import XTB
 
 
 def measure(smiles: str, folder: Path, **settings: Any) -> Evaluation | Failure:
@@ -135,7 +136,9 @@ def test_every_listed_solvent_has_parameters() -> None:
     for (model, method), solvents in SOLVENTS.items():
         for solvent in solvents:
             atoms = molecule("H2O")
-            atoms.calc = TBLite(method=method, solvation=(model, solvent), verbosity=0)
+            atoms.calc = TBLite(
+                method=method, solvation=tblite_solvation(model, solvent), verbosity=0
+            )
             assert np.isfinite(atoms.get_potential_energy()), (model, method, solvent)
 
 

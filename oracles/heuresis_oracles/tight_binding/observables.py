@@ -1,0 +1,106 @@
+"""What the xtb oracle can measure besides orbitals, dipole and energy: names, units, conditions."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Observable = Literal[
+    "ionisation",
+    "adiabatic-ionisation",
+    "reorganisation",
+    "polarisability",
+    "vibrations",
+    "thermochemistry",
+    "solvation",
+    "redox",
+    "conformers",
+]
+
+
+class ObservableDeclaration(NamedTuple):
+    """Outputs of one observable, and where it is defined."""
+
+    outputs: dict[str, tuple[str, str]]
+    """Name → (unit, description)."""
+    medium: Literal["vacuum", "solvent", "any"] = "any"
+
+
+OBSERVABLES: dict[str, ObservableDeclaration] = {
+    "ionisation": ObservableDeclaration(
+        {
+            "ionisation_potential_eV": (
+                "eV",
+                "vertical ionisation potential (IPEA-xTB, shifted)",
+            ),
+            "electron_affinity_eV": ("eV", "vertical electron affinity (IPEA-xTB, shifted)"),
+        },
+        "vacuum",
+    ),
+    "adiabatic-ionisation": ObservableDeclaration(
+        {
+            "adiabatic_ionisation_potential_eV": (
+                "eV",
+                "vertical potential (IPEA-xTB, shifted) minus the relaxation of the cation",
+            ),
+            "adiabatic_electron_affinity_eV": (
+                "eV",
+                "vertical affinity (IPEA-xTB, shifted) plus the relaxation of the anion",
+            ),
+        },
+        "vacuum",
+    ),
+    "reorganisation": ObservableDeclaration(
+        {
+            "hole_reorganisation_energy_eV": ("eV", "four-point, molecule and cation"),
+            "electron_reorganisation_energy_eV": ("eV", "four-point, molecule and anion"),
+        },
+        "vacuum",
+    ),
+    "polarisability": ObservableDeclaration(
+        {
+            "polarisability_angstrom3": ("angstrom3", "mean static dipole polarisability"),
+            "polarisability_anisotropy_angstrom3": ("angstrom3", "its anisotropy"),
+        }
+    ),
+    "vibrations": ObservableDeclaration(
+        {
+            "lowest_wavenumber_per_cm": ("1/cm", "softest vibration; negative if imaginary"),
+            "zero_point_energy_eV": ("eV", "half the sum of all vibrational quanta"),
+        }
+    ),
+    "thermochemistry": ObservableDeclaration(
+        {
+            "enthalpy_eV": ("eV", "total energy with zero-point and thermal terms, ideal gas"),
+            "entropy_eV_per_K": ("eV/K", "entropy of the ideal gas"),
+            "gibbs_energy_eV": ("eV", "enthalpy minus temperature times entropy"),
+        }
+    ),
+    "solvation": ObservableDeclaration(
+        {
+            "solvation_free_energy_eV": (
+                "eV",
+                "energy in solvent minus energy in vacuum, each relaxed; 1 mol/L to 1 mol/L",
+            )
+        },
+        "solvent",
+    ),
+    "redox": ObservableDeclaration(
+        {
+            "oxidation_potential_V": (
+                "V",
+                "potential of cation to molecule against the standard hydrogen electrode",
+            ),
+            "reduction_potential_V": (
+                "V",
+                "potential of molecule to anion against the standard hydrogen electrode",
+            ),
+        },
+        "solvent",
+    ),
+    "conformers": ObservableDeclaration(
+        {
+            "conformers_relaxed": ("1", "distinct conformers relaxed with xTB"),
+            "conformer_spread_eV": ("eV", "energy of the highest of them above the lowest"),
+        }
+    ),
+}
