@@ -110,7 +110,7 @@ def _functions() -> dict[str, Callable[[Mol], float]]:
     from rdkit.Chem import QED, GraphDescriptors, rdMolDescriptors
     from rdkit.Chem.rdmolops import GetFormalCharge
 
-    sa_score = _synthetic_accessibility()
+    sa_score = synthetic_accessibility()
     return {
         "qed": QED.qed,
         "logp": lambda molecule: rdMolDescriptors.CalcCrippenDescriptors(molecule)[0],
@@ -137,7 +137,8 @@ def _largest_ring(molecule: Mol) -> float:
     return float(max(map(len, molecule.GetRingInfo().AtomRings()), default=0))
 
 
-def _synthetic_accessibility() -> Callable[[Mol], float]:
+@cache
+def synthetic_accessibility() -> Callable[[Mol], float]:
     """Load the SA score that RDKit ships in its contributed scripts (not an importable package)."""
     from rdkit.Chem import RDConfig
 

@@ -29,7 +29,12 @@ from heuresis_oracles.electronic import ElectronicState, SMALLEST_GAP_eV
 from heuresis_oracles.outcomes import evaluate_each, version_with
 from heuresis_oracles.relaxation import Optimizer
 from heuresis_oracles.threads import limit_native_threads
-from heuresis_oracles.tight_binding.observables import OBSERVABLES, Observable
+from heuresis_oracles.tight_binding.observables import (
+    AT_A_MINIMUM,
+    OBSERVABLES,
+    VIBRATIONAL,
+    Observable,
+)
 from heuresis_oracles.tight_binding.solvents import SOLVENTS, SolvationModel
 
 if TYPE_CHECKING:
@@ -43,9 +48,6 @@ _OUTPUTS: dict[str, tuple[str, str]] = {
     "energy_eV": ("eV", "total energy (with solvation free energy if a solvent is set)"),
     "energy_per_heavy_atom_eV": ("eV", "total energy divided by the number of heavy atoms"),
 }
-_NEED_A_MINIMUM = frozenset(
-    {"adiabatic-ionisation", "reorganisation", "redox", "vibrations", "thermochemistry"}
-)
 
 
 class XTB:
@@ -118,7 +120,7 @@ class XTB:
                 raise ValueError(
                     "the observable 'conformers' needs relaxed_conformers of at least 2"
                 )
-            moving = sorted(self.wanted & _NEED_A_MINIMUM)
+            moving = sorted(self.wanted & AT_A_MINIMUM)
             if moving and not self.relax:
                 raise ValueError(f"the observable '{moving[0]}' needs relax: true")
             if self.solvent is not None:
@@ -153,7 +155,7 @@ class XTB:
             "definite-spin": f"the gap exceeds {SMALLEST_GAP_eV} eV, so the spin state is occupied",
             "finite": "every value is a finite number",
         }
-        if config.wanted & {"vibrations", "thermochemistry"}:
+        if config.wanted & VIBRATIONAL:
             checks["minimum"] = (
                 f"no imaginary vibration beyond {config.imaginary_tolerance_per_cm:g}i per cm"
             )

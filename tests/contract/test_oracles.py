@@ -15,7 +15,13 @@ EXOTIC = "C[Hg]C"
 
 
 def test_no_oracle_is_forgotten() -> None:
-    assert registry.names(registry.ORACLES) == ["openmm-md", "pmo", "rdkit-descriptors", "xtb"]
+    assert registry.names(registry.ORACLES) == [
+        "openmm-md",
+        "organic-photovoltaics",
+        "pmo",
+        "rdkit-descriptors",
+        "xtb",
+    ]
 
 
 class TestDescriptors(OracleContract):
@@ -42,6 +48,46 @@ class TestXTB(OracleContract):
     def case(self) -> OracleCase:
         oracle = registry.load(registry.ORACLES, "xtb")
         return OracleCase(oracle, {"conformers": 1}, ("CO", "C=C"), refused=(UNREADABLE, "[Pu]"))
+
+
+class TestXTBObservables(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "xtb")
+        config = {
+            "observables": [
+                "ionisation",
+                "adiabatic-ionisation",
+                "hole-reorganisation",
+                "polarisability",
+                "vibrations",
+                "thermochemistry",
+                "conformers",
+            ],
+            "conformers": 4,
+            "relaxed_conformers": 2,
+        }
+        return OracleCase(oracle, config, ("CO", "N"), refused=(UNREADABLE, "[Pu]"))
+
+
+class TestXTBInSolvent(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "xtb")
+        config = {
+            "solvent": "water",
+            "observables": ["solvation", "oxidation"],
+            "method": "GFN1-xTB",
+        }
+        return OracleCase(oracle, config, ("CO", "C=C"), refused=(UNREADABLE, "[Pu]"))
+
+
+class TestOrganicPhotovoltaics(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "organic-photovoltaics")
+        config = {"relax": False, "conformers": 1}
+        return OracleCase(oracle, config, ("CO", "c1ccsc1"), refused=(UNREADABLE, "[Pu]"))
 
 
 class TestMolecularDynamics(OracleContract):

@@ -149,7 +149,12 @@ def test_charging_energies_equal_bare_tblite_calls(tmp_path: Path) -> None:
     found = measure(
         "C=O",
         tmp_path,
-        observables=("ionisation", "adiabatic-ionisation", "reorganisation"),
+        observables=(
+            "ionisation",
+            "adiabatic-ionisation",
+            "adiabatic-affinity",
+            "hole-reorganisation",
+        ),
         force_tolerance_eV_per_angstrom=0.005,
     )
     molecule = graph("C=O")
@@ -214,7 +219,9 @@ def test_every_solvation_model_likes_a_dipole_in_water(model: str, tmp_path: Pat
 
 def test_redox_potentials_know_donors_and_acceptors(tmp_path: Path) -> None:
     potentials = {
-        smiles: measure(smiles, tmp_path, solvent="acetonitrile", observables=("redox",))
+        smiles: measure(
+            smiles, tmp_path, solvent="acetonitrile", observables=("oxidation", "reduction")
+        )
         for smiles in ("O=C1C=CC(=O)C=C1", "S1C=CSC1=C1SC=CS1", "c1ccccc1")
     }
     quinone, fulvalene, benzene = potentials.values()

@@ -20,11 +20,13 @@ from heuresis_oracles.embedding import embed, ensemble, positions_angstrom
 from heuresis_oracles.molecules import parse_single_molecule
 from heuresis_oracles.relaxation import relax
 from heuresis_oracles.tight_binding.charging import (
+    Charging,
     charging,
     oxidation_potential_V,
     reduction_potential_V,
 )
 from heuresis_oracles.tight_binding.hamiltonian import Hamiltonian, energy_eV
+from heuresis_oracles.tight_binding.observables import ANION, CATION, OBSERVABLES, VIBRATIONAL
 from heuresis_oracles.tight_binding.polarisability import (
     mean_and_anisotropy,
     polarisability_tensor_angstrom3,
@@ -76,7 +78,7 @@ class Measuring:
         self.config = config
         self.wanted = config.wanted
         self.seed = seed
-        self.vibrational = bool(self.wanted & {"vibrations", "thermochemistry"})
+        self.vibrational = bool(self.wanted & VIBRATIONAL)
         self.molecule = parse_single_molecule(smiles, max_atoms=config.max_atoms)
         require_elements(self.molecule)
         self.state: ElectronicState = electronic_state(self.molecule, config.multiplicity)
@@ -221,35 +223,35 @@ class Measuring:
     def _charged(self, structure: _Structure) -> dict[str, float]:
         wanted = self.wanted
         values: dict[str, float] = {}
-        if wanted & {"ionisation", "adiabatic-ionisation"}:
+        potential_eV = affinity_eV = math.nan
+        if wanted & {"ionisation", "adiabatic-ionisation", "adiabatic-affinity"}:
             potential_eV, affinity_eV = vertical_ionisation_eV(structure.atoms, self.state)
         if "ionisation" in wanted:
             values["ionisation_potential_eV"] = potential_eV
             values["electron_affinity_eV"] = affinity_eV
-        if not wanted & {"adiabatic-ionisation", "reorganisation", "redox"}:
-            return values
-        cation, anion = (
-            charging(
-                structure.atoms,
-                structure.graph,
-                self.hamiltonian,
-                self.state,
-                removed,
-                lambda ion: self._relax(structure.graph, ion),
-            )
-            for removed in (1, -1)
-        )
-        if "adiabatic-ionisation" in wanted:
-            # IPEA-xTB is made for vertical differences; the ion relaxes on the GFN surface.
+        # IPEA-xTB is made for vertical differences; the ion relaxes on the surface of the method.
+        if wanted & CATION:
+            cation = self._charging(structure, 1)
             values["adiabatic_ionisation_potential_eV"] = potential_eV - cation.ion_relaxation_eV
-            values["adiabatic_electron_affinity_eV"] = affinity_eV + anion.ion_relaxation_eV
-        if "reorganisation" in wanted:
             values["hole_reorganisation_energy_eV"] = cation.reorganisation_eV
-            values["electron_reorganisation_energy_eV"] = anion.reorganisation_eV
-        if "redox" in wanted:
             values["oxidation_potential_V"] = oxidation_potential_V(cation)
+        if wanted & ANION:
+            anion = self._charging(structure, -1)
+            values["adiabatic_electron_affinity_eV"] = affinity_eV + anion.ion_relaxation_eV
+            values["electron_reorganisation_energy_eV"] = anion.reorganisation_eV
             values["reduction_potential_V"] = reduction_potential_V(anion)
-        return values
+        asked = {name for observable in wanted for name in OBSERVABLES[observable].outputs}
+        return {name: value for name, value in values.items() if name in asked}
+
+    def _charging(self, structure: _Structure, removed: int) -> Charging:
+        return charging(
+            structure.atoms,
+            structure.graph,
+            self.hamiltonian,
+            self.state,
+            removed,
+            lambda ion: self._relax(structure.graph, ion),
+        )
 
     def _solvation_eV(self, structure: _Structure) -> float:
         vacuum = self.hamiltonian.attached(structure.atoms, self.state, vacuum=True)

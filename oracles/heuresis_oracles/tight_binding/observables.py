@@ -7,12 +7,15 @@ from typing import Literal, NamedTuple
 Observable = Literal[
     "ionisation",
     "adiabatic-ionisation",
-    "reorganisation",
+    "adiabatic-affinity",
+    "hole-reorganisation",
+    "electron-reorganisation",
+    "oxidation",
+    "reduction",
     "polarisability",
     "vibrations",
     "thermochemistry",
     "solvation",
-    "redox",
     "conformers",
 ]
 
@@ -41,20 +44,42 @@ OBSERVABLES: dict[str, ObservableDeclaration] = {
             "adiabatic_ionisation_potential_eV": (
                 "eV",
                 "vertical potential (IPEA-xTB, shifted) minus the relaxation of the cation",
-            ),
-            "adiabatic_electron_affinity_eV": (
-                "eV",
-                "vertical affinity (IPEA-xTB, shifted) plus the relaxation of the anion",
-            ),
+            )
         },
         "vacuum",
     ),
-    "reorganisation": ObservableDeclaration(
+    "adiabatic-affinity": ObservableDeclaration(
         {
-            "hole_reorganisation_energy_eV": ("eV", "four-point, molecule and cation"),
-            "electron_reorganisation_energy_eV": ("eV", "four-point, molecule and anion"),
+            "adiabatic_electron_affinity_eV": (
+                "eV",
+                "vertical affinity (IPEA-xTB, shifted) plus the relaxation of the anion",
+            )
         },
         "vacuum",
+    ),
+    "hole-reorganisation": ObservableDeclaration(
+        {"hole_reorganisation_energy_eV": ("eV", "four-point, molecule and cation")}, "vacuum"
+    ),
+    "electron-reorganisation": ObservableDeclaration(
+        {"electron_reorganisation_energy_eV": ("eV", "four-point, molecule and anion")}, "vacuum"
+    ),
+    "oxidation": ObservableDeclaration(
+        {
+            "oxidation_potential_V": (
+                "V",
+                "potential of cation to molecule against the standard hydrogen electrode",
+            )
+        },
+        "solvent",
+    ),
+    "reduction": ObservableDeclaration(
+        {
+            "reduction_potential_V": (
+                "V",
+                "potential of molecule to anion against the standard hydrogen electrode",
+            )
+        },
+        "solvent",
     ),
     "polarisability": ObservableDeclaration(
         {
@@ -84,19 +109,6 @@ OBSERVABLES: dict[str, ObservableDeclaration] = {
         },
         "solvent",
     ),
-    "redox": ObservableDeclaration(
-        {
-            "oxidation_potential_V": (
-                "V",
-                "potential of cation to molecule against the standard hydrogen electrode",
-            ),
-            "reduction_potential_V": (
-                "V",
-                "potential of molecule to anion against the standard hydrogen electrode",
-            ),
-        },
-        "solvent",
-    ),
     "conformers": ObservableDeclaration(
         {
             "conformers_relaxed": ("1", "distinct conformers relaxed with xTB"),
@@ -104,3 +116,11 @@ OBSERVABLES: dict[str, ObservableDeclaration] = {
         }
     ),
 }
+
+CATION = frozenset({"adiabatic-ionisation", "hole-reorganisation", "oxidation"})
+"""Observables that relax the molecule with one electron fewer."""
+ANION = frozenset({"adiabatic-affinity", "electron-reorganisation", "reduction"})
+"""Observables that relax the molecule with one electron more, which not every molecule binds."""
+VIBRATIONAL = frozenset({"vibrations", "thermochemistry"})
+AT_A_MINIMUM = CATION | ANION | VIBRATIONAL
+"""Observables that mean nothing away from a minimum."""

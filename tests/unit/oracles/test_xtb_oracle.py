@@ -208,3 +208,39 @@ def test_hessian_knows_soft_from_stiff() -> None:
     # MMFF94 stretches O-H with 7.8 md/Å = 48.8 eV/Å²; both ends move, so nearly twice that.
     assert 80.0 < eigenvalues[-1] < 110.0
     assert np.linalg.eigvalsh(stiffened(hessian)).min() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"observables": ["oxidation"]}, "'oxidation' needs a solvent, e.g. solvent: water"),
+        ({"observables": ["hole-reorganisation"], "solvent": "water"}, "defined in vacuum"),
+        ({"observables": ["vibrations"], "relax": False}, "'vibrations' needs relax: true"),
+        ({"observables": ["conformers"]}, "needs relaxed_conformers of at least 2"),
+        ({"relaxed_conformers": 2, "relax": False}, "needs relax: true"),
+        ({"observables": ["vibration"]}, "vibrations"),
+        ({"solvent": "hexane", "solvation_model": "gbsa", "method": "GFN1-xTB"}, "no gbsa"),
+    ],
+)
+def test_observables_that_do_not_fit_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        XTB.Config(**settings)
+
+
+def test_observables_are_declared_with_their_gate_only_when_asked() -> None:
+    plain = XTB.declare(XTB.Config())
+    asked = XTB.declare(XTB.Config(observables=("thermochemistry",)))
+    assert set(asked.outputs) - set(plain.outputs) == {
+        "enthalpy_eV", "entropy_eV_per_K", "gibbs_energy_eV",
+    }  # fmt: skip
+    assert "minimum" in asked.checks
+    assert "minimum" not in plain.checks
+
+
+def test_an_unbound_anion_costs_only_those_who_ask_for_it(tmp_path: Path) -> None:
+    """The radical anion of methanol falls apart in vacuum; its cation does not."""
+    hole = values(measure("CO", tmp_path, observables=("hole-reorganisation",)))
+    assert hole["hole_reorganisation_energy_eV"] > 0.05
+    electron = measure("CO", tmp_path, observables=("electron-reorganisation",))
+    assert isinstance(electron, Failure)
+    assert electron.cause is FailureCause.IMPLAUSIBLE

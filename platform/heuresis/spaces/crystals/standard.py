@@ -92,9 +92,9 @@ def crystal_of(cell: Cell, tolerance_angstrom: float = SYMMETRY_TOLERANCE_ANGSTR
         CrystalTextError: no symmetry is found, or the crystal does not fit the language.
         MissingExtraError: spglib is not installed.
     """
-    seen = [_rounded(cell, tolerance_angstrom)]
+    seen = [rounded(cell, tolerance_angstrom)]
     for _ in range(MAX_REWRITES):
-        again = _rounded(seen[-1].cell(), tolerance_angstrom)
+        again = rounded(seen[-1].cell(), tolerance_angstrom)
         if again in seen:
             # A fixed point is a cycle of one; of a longer one, take the same member every time.
             return min(seen[seen.index(again) :], key=lambda crystal: crystal.payload())
@@ -104,10 +104,16 @@ def crystal_of(cell: Cell, tolerance_angstrom: float = SYMMETRY_TOLERANCE_ANGSTR
 
 def is_stable(crystal: Crystal, tolerance_angstrom: float = SYMMETRY_TOLERANCE_ANGSTROM) -> bool:
     """Whether expanding and writing again gives the same record."""
-    return _rounded(crystal.cell(), tolerance_angstrom) == crystal
+    return rounded(crystal.cell(), tolerance_angstrom) == crystal
 
 
-def _rounded(cell: Cell, tolerance_angstrom: float) -> Crystal:
+def rounded(cell: Cell, tolerance_angstrom: float = SYMMETRY_TOLERANCE_ANGSTROM) -> Crystal:
+    """Write a cell once: standard setting, rounded; perhaps not yet stable, see `crystal_of`.
+
+    Raises:
+        CrystalTextError: no symmetry is found, or the crystal does not fit the language.
+        MissingExtraError: spglib is not installed.
+    """
     spglib = _spglib()
     kinds = sorted(set(cell.elements))
     numbers = [kinds.index(element) + 1 for element in cell.elements]
@@ -139,6 +145,13 @@ def _rounded(cell: Cell, tolerance_angstrom: float) -> Crystal:
     return Crystal(
         group.number, _lattice_steps(group, lattice), tuple(sorted(orbits, key=lambda o: o.order))
     )
+
+
+def centring_vectors(group: SpaceGroup) -> Floats:
+    """Return the translations among the operations, shape (lattice points per cell, 3)."""
+    pure = np.all(np.round(group.rotations) == np.eye(3), axis=(1, 2))
+    found: Floats = group.translations[pure]
+    return found
 
 
 def _lattice_steps(group: SpaceGroup, lattice: Floats) -> tuple[int, ...]:
