@@ -74,8 +74,8 @@ class Drawn(NamedTuple):
 
 
 class Bench:
-    def __init__(self, model: Transformer, seed: int) -> None:
-        self._model, self._seed, self._number = model, seed, 0
+    def __init__(self, model: Transformer, knowledge: Knowledge, seed: int) -> None:
+        self._model, self._knowledge, self._seed, self._number = model, knowledge, seed, 0
 
     def draw(self, prompts: Sequence[Prompt], settings: Sampling) -> list[str | None]:
         """Return the canonical SMILES of each answer, None where it is no molecule."""
@@ -102,7 +102,11 @@ class Bench:
     def ask(
         self, targets: dict[str, float], count: int, guidance: float, temperature: float
     ) -> Drawn:
-        asked = prompt(conditions=[Quantity(name, value) for name, value in targets.items()])
+        asked = prompt(
+            conditions=self._knowledge.worded(
+                [Quantity(name, value) for name, value in targets.items()]
+            )
+        )
         found = self.draw([asked] * count, Sampling(guidance=guidance, temperature=temperature))
         return Drawn([smiles for smiles in found if smiles is not None], count)
 
@@ -285,7 +289,7 @@ def main(
     knowledge = Knowledge.of(folder)
     taught = ", ".join(sorted(knowledge.taught)) or "plain objects only"
     print(f"{folder.name}: {network.parameter_count:,} parameters; taught: {taught}\n")
-    bench = Bench(network, seed)
+    bench = Bench(network, knowledge, seed)
     if samples:
         bench.plain(samples)
     molecules = held_out(data, 500)

@@ -71,6 +71,7 @@ def save_model(
     *,
     taught: Sequence[str] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    values: str | None = None,
 ) -> None:
     """Write a model folder; an existing one keeps its other files.
 
@@ -81,6 +82,7 @@ def save_model(
         dtype: of the stored weights, ``torch.bfloat16`` halves the file; None: as they are.
         taught: domains and skills, kept in the configuration (`model_card.taught`); None: unknown.
         ranges: property that can be stated → least and greatest value seen; None: unknown.
+        values: whether these are stated as ``levels`` or as ``numbers``; None: unknown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = weights_of(model, dtype)
@@ -95,6 +97,8 @@ def save_model(
         known["taught"] = list(taught)
     if ranges is not None:
         known["ranges"] = {name: list(limits) for name, limits in ranges.items()}
+    if values is not None:
+        known["values"] = values
     _write_json(
         folder / CONFIG_FILE,
         {

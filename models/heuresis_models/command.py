@@ -266,7 +266,8 @@ def _write_model(job: Job, sources: list[Source], final: Metrics) -> tuple[str, 
     ranges = None
     if "conditions" in skills:
         ranges = seen_ranges(job.recipe, sources, random_generator(job.recipe.seed, "ranges", 0))
-    save_model(job.output, model, vocabulary, taught=skills, ranges=ranges)
+    values = job.recipe.documents.molecules.values if ranges is not None else None
+    save_model(job.output, model, vocabulary, taught=skills, ranges=ranges, values=values)
     text = card(job.recipe, sources, parameters=model.parameter_count, final=final)
     (job.output / "MODEL_CARD.md").write_text(text, encoding="utf-8")
     return text, tensors_hash(model.state_dict())

@@ -46,7 +46,13 @@ from heuresis_models.language.objects import (
     Reaction,
     object_tokens,
 )
-from heuresis_models.language.quantities import Formula, Label, Quantile, Quantity
+from heuresis_models.language.quantities import (
+    Formula,
+    Label,
+    Level,
+    Quantile,
+    Quantity,
+)
 from heuresis_models.language.tokens import BEGIN, END, FORMS
 from heuresis_models.language.vocabulary import Vocabulary
 from heuresis_models.neighbours import NeighbourIndex, fingerprint, similarity
@@ -162,7 +168,7 @@ class Curriculum:
         The difference in loss says how much a model heeds what is stated.
         """
         values = properties_of(_read(properties_from), CHECKED_CONDITIONS)
-        said = tuple(Quantity(name, values[name]) for name in CHECKED_CONDITIONS)
+        said = self._said(values, CHECKED_CONDITIONS)
         written = scored_tokens(Document(Entry(Molecule(smiles), conditions=said)))
         return written if len(written.ids) <= self._row_length else None
 
@@ -200,13 +206,20 @@ class Curriculum:
             return Form.RANDOMIZED, randomized_smiles(smiles, rng)
         return Form.CANONICAL, smiles
 
-    def _stated(self, smiles: str, rng: Generator) -> tuple[Quantity, ...]:
+    def _stated(self, smiles: str, rng: Generator) -> tuple[Quantity | Level, ...]:
         chances = self._settings.molecules.stated
         chosen: list[str] = []
         while not chosen:
             chosen = [name for name, chance in chances.items() if rng.random() < chance]
         values = properties_of(_read(smiles), chosen)
         order = [chosen[int(index)] for index in rng.permutation(len(chosen))]
+        return self._said(values, order)
+
+    def _said(
+        self, values: Mapping[str, float], order: Sequence[str]
+    ) -> tuple[Quantity | Level, ...]:
+        if self._settings.molecules.values == "levels":
+            return tuple(Level.of(name, values[name]) for name in order)
         return tuple(Quantity(name, values[name]) for name in order)
 
     def _group(self, smiles: str, rng: Generator) -> Document:

@@ -17,6 +17,8 @@ from heuresis_models.language.objects import (
     Protein,
     Reaction,
 )
+from heuresis_models.language.quantities import Level
+from heuresis_models.language.tokens import LEVELS
 from heuresis_models.monitoring import Metrics
 from heuresis_models.recipe import Recipe
 
@@ -99,6 +101,13 @@ def seen_ranges(
         )
         for name in names
     }
+    if shown.values == "levels":
+        # What lies beyond a scale was written as its end: the model never saw how far.
+        last = len(LEVELS) - 1
+        ranges = {
+            name: (max(low, Level(name, 0).value), min(high, Level(name, last).value))
+            for name, (low, high) in ranges.items()
+        }
     return ranges | ({"similarity": (0.0, 1.0)} if shown.exemplars else {})
 
 

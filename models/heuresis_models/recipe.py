@@ -121,6 +121,10 @@ class MoleculeDocuments(_Section):
     any subset can be asked for. Several at a time and few kinds: what belongs to which tag is hard
     to learn, and one number alone changes a molecule too little to be noticed."""
 
+    values: Literal["levels", "numbers"] = "numbers"
+    """How stated values are written: in one token to the nearest of 32 steps
+    (`quantities.LEVEL_SCALES`), or in five to three digits."""
+
     @model_validator(mode="after")
     def _within_one(self) -> Self:
         return _parts_of_one(self, "conditions", "predictions")

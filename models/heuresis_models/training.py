@@ -51,6 +51,7 @@ from heuresis_models.optimizer import (
     restore_optimizers,
     scale_rates,
 )
+from heuresis_models.ordered_tokens import order_embeddings
 from heuresis_models.packing import Batch
 from heuresis_models.recipe import Recipe
 from heuresis_models.stream import POOL_BATCHES, DocumentStream, OpenedStream, Position
@@ -231,7 +232,9 @@ class Trainer:
             return model
         generator = torch_generator(random_generator(self.recipe.seed, "weights", 0))
         if self.recipe.start_from is None:
-            return Transformer(config, generator)
+            model = Transformer(config, generator)
+            order_embeddings(model.model.embed_tokens.weight, self.vocabulary, generator)
+            return model
         start = load_model(model_folder(self.recipe.start_from)).model
         if start.config != config:
             raise WeightsError(

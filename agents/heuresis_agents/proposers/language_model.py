@@ -193,7 +193,9 @@ class LanguageModel:
             max_tokens=config.max_tokens,
         )
         self._asker = Asker(
-            space.kind, conditions if taught else [], min(config.max_tokens, capacity)
+            space.kind,
+            knowledge.worded(conditions) if taught else [],
+            min(config.max_tokens, capacity),
         )
         self._settings = FineTuning(
             best=config.learn_best,

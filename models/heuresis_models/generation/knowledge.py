@@ -2,10 +2,13 @@
 
 ``config.json`` of a model folder says it under the key ``heuresis``::
 
-    "heuresis": {"taught": ["conditions", "exemplars"], "ranges": {"logp": [-4.0, 6.5]}}
+    "heuresis": {
+        "taught": ["conditions", "exemplars"], "ranges": {"logp": [-4.0, 6.5]}, "values": "levels"
+    }
 
-Both entries may be missing: a model without ``taught`` writes plain objects only. ``ranges`` names
+All entries may be missing: a model without ``taught`` writes plain objects only. ``ranges`` names
 the properties of molecules that the model was taught to heed; others cannot be asked for.
+``values`` says whether it reads their values as ``levels`` or, the default, as ``numbers``.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Final
 
 from heuresis_models.errors import WeightsError
 from heuresis_models.language.documents import Condition
-from heuresis_models.language.quantities import Quantity
+from heuresis_models.language.quantities import LEVEL_SCALES, Level, Quantity
 
 SUBJECTS: Final = (
     "conditions", "exemplars", "quantiles", "retro", "forward", "crystals", "proteins", "peptides",
@@ -56,11 +59,13 @@ class Knowledge:
         name: of the model, for messages.
         taught: subjects beside plain objects.
         ranges: property → least and greatest value seen; others are not limited.
+        levels: it reads properties of molecules as levels.
     """
 
     name: str
     taught: frozenset[str] = frozenset()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: dict(MOLECULE_RANGES))
+    levels: bool = False
 
     @classmethod
     def of(cls, folder: Path) -> Knowledge:
@@ -73,16 +78,18 @@ class Knowledge:
         try:
             said = json.loads(path.read_text(encoding="utf-8")).get("heuresis", {})
             taught = frozenset(str(subject) for subject in said.get("taught", ()))
+            levels = {"numbers": False, "levels": True}[said.get("values", "numbers")]
             ranges = {
                 str(name): (float(low), float(high))
                 for name, (low, high) in said.get("ranges", MOLECULE_RANGES).items()
             }
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(
                 f"{path}: expected an entry 'heuresis' with a list 'taught' and, perhaps, 'ranges'"
-                f" (property: [least, greatest]); {type(error).__name__}: {error}"
+                " (property: [least, greatest]) and 'values' (levels or numbers);"
+                f" {type(error).__name__}: {error}"
             ) from error
-        return cls(folder.resolve().name, taught, ranges)
+        return cls(folder.resolve().name, taught, ranges, levels)
 
     def demand(self, *subjects: str) -> None:
         """Check that subjects were taught.
@@ -120,6 +127,15 @@ class Knowledge:
                 f"{clipped.name} = {clipped.asked:g} lies outside of what '{self.name}' has seen"
                 f" ({low:g} to {high:g}); ask for a value within"
             )
+
+    def worded(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """Return conditions as the model was taught to read them."""
+        return [
+            Level.of(condition.name, condition.value)
+            if self.levels and isinstance(condition, Quantity) and condition.name in LEVEL_SCALES
+            else condition
+            for condition in conditions
+        ]
 
     def _unheard_of(self, name: str) -> bool:
         return name in MOLECULE_RANGES and name not in self.ranges

@@ -37,7 +37,7 @@ from heuresis_models.language.objects import (
     Reaction,
 )
 from heuresis_models.language.parsing import read_document, read_text
-from heuresis_models.language.quantities import Formula, Label, Quantile, Quantity
+from heuresis_models.language.quantities import Formula, Label, Level, Quantile, Quantity
 from heuresis_models.language.vocabulary import Vocabulary
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "Formula",
     "Framework",
     "Label",
+    "Level",
     "Molecule",
     "Orbit",
     "OverlongError",

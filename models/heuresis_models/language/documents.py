@@ -4,8 +4,8 @@
 
     document   = <bos> { <exemplar> entry } [ <target> ] entry <eos>
     entry      = { condition } object { annotation }
-    condition  = number | label | quantile | formula
-    annotation = number | label | secondary structure | conservation | contacts
+    condition  = number | level | label | quantile | formula
+    annotation = number | level | label | secondary structure | conservation | contacts
 
 ``<target>`` stands exactly where exemplars came before. A document is the unit of training: one
 document never sees another.
@@ -27,7 +27,7 @@ from heuresis_models.language.objects import (
     Thing,
     object_tokens,
 )
-from heuresis_models.language.quantities import Formula, Label, Quantile, Quantity
+from heuresis_models.language.quantities import Formula, Label, Level, Quantile, Quantity
 from heuresis_models.language.tokens import BEGIN, CONTACT_BINS_ANGSTROM, CONTACTS, END
 from heuresis_models.language.vocabulary import Vocabulary
 
@@ -93,8 +93,8 @@ class Contacts:
         return [*tokens, "</contacts>"]
 
 
-Condition = Quantity | Label | Quantile | Formula
-Annotation = Quantity | Label | SecondaryStructure | Conservation | Contacts
+Condition = Quantity | Level | Label | Quantile | Formula
+Annotation = Quantity | Level | Label | SecondaryStructure | Conservation | Contacts
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from heuresis_models.language import crystal_automaton, smiles_automaton
+from heuresis_models.language.quantities import LEVEL_SCALES
 from heuresis_models.language.smiles_state import START as SMILES_START
 from heuresis_models.language.tokens import (
     CODONS,
@@ -24,6 +25,7 @@ from heuresis_models.language.tokens import (
     EXPONENTS,
     FORMS,
     LABELS,
+    LEVELS,
     MARKS,
     NUCLEOTIDES,
     PROPERTIES,
@@ -35,6 +37,7 @@ from heuresis_models.language.tokens import (
 Frame = tuple[Any, ...]
 Frames = tuple[Frame, ...]
 
+_LEVELS: Final = frozenset(LEVELS)
 _PROPERTY_TAGS: Final = frozenset(f"<{name}>" for name in PROPERTIES)
 _OBJECTS: Final = frozenset(
     ("<molecule>", "<reaction>", "<retro>", "<crystal>", "<protein>", "<peptide>", "<coding>",
@@ -134,14 +137,17 @@ def after_step(frame: Frame, token: str) -> Frames:
 
 
 def value_frame(token: str) -> Frame:
-    return ("label",) if PROPERTIES[token[1:-1]] == "label" else ("number", 0, "")
+    name = token[1:-1]
+    if PROPERTIES[name] == "label":
+        return ("label",)
+    return ("number", 0, "scaled" if name in LEVEL_SCALES else "")
 
 
 def number_allowed(frame: Frame) -> frozenset[str]:
-    """("number", place, lead): sign, three digits, exponent; zero only as +000e+0."""
+    """("number", place, lead): sign, three digits, exponent; zero only as +000e+0. Or a level."""
     _, place, lead = frame
     if place == 0:
-        return _set("<+>", "<->")
+        return _set("<+>", "<->", *(LEVELS if lead == "scaled" else ()))
     if place == 1:
         return _NONZERO if lead == "<->" else _ALL_DIGITS
     if place == 4:
@@ -151,7 +157,7 @@ def number_allowed(frame: Frame) -> frozenset[str]:
 
 def number_step(frame: Frame, token: str) -> Frames:
     _, place, lead = frame
-    if place == 4:
+    if place == 4 or token in _LEVELS:
         return ()
     if place == 0:
         lead = token

@@ -37,6 +37,7 @@ from heuresis_models.language.quantities import (
     NUMBER_TOKENS,
     Formula,
     Label,
+    Level,
     Quantile,
     Quantity,
     read_number,
@@ -44,6 +45,7 @@ from heuresis_models.language.quantities import (
 from heuresis_models.language.tokens import (
     CONTACTS,
     LABELS,
+    LEVELS,
     PROPERTIES,
     QUANTILES,
     SMILES,
@@ -172,12 +174,14 @@ class _Reader:
             return self.contacts()
         return None
 
-    def property(self) -> Quantity | Label:
+    def property(self) -> Quantity | Level | Label:
         name = self.next()[1:-1]
         if PROPERTIES[name] == "label":
             if self.token not in LABELS:
                 self.fail("a label such as <label:0>")
             return Label(name, LABELS.index(self.next()))
+        if self.token in LEVELS:
+            return Level(name, LEVELS.index(self.next()))
         number = self.tokens[self.place : self.place + NUMBER_TOKENS]
         self.place += NUMBER_TOKENS
         return Quantity(name, read_number(number))

@@ -17,7 +17,7 @@ from typing import Final
 
 from heuresis.errors import did_you_mean
 from heuresis_models.language.errors import DocumentError
-from heuresis_models.language.tokens import ELEMENT_SYMBOLS, LABELS, PROPERTIES, QUANTILES
+from heuresis_models.language.tokens import ELEMENT_SYMBOLS, LABELS, LEVELS, PROPERTIES, QUANTILES
 
 MANTISSA_DIGITS: Final = 3
 LARGEST_EXPONENT: Final = 9
@@ -74,6 +74,58 @@ class Quantity:
     def tokens(self) -> list[str]:
         """Return tag and number."""
         return [_property(self.name, label=False), *write_number(self.value)]
+
+
+LEVEL_SCALES: Final[dict[str, tuple[float, float]]] = {
+    "logp": (-2.0, 0.25), "tpsa": (0.0, 5.0), "qed": (0.2, 0.025), "sa_score": (1.4, 0.15),
+    "molar_mass": (100.0, 12.5), "heavy_atoms": (8.0, 1.0), "rings": (0.0, 1.0),
+    "aromatic_rings": (0.0, 1.0), "rotatable_bonds": (0.0, 1.0), "donors": (0.0, 1.0),
+    "acceptors": (0.0, 1.0), "sp3_share": (0.0, 1.0 / 31.0),
+}  # fmt: skip
+"""Property → (value of level 0, step), in the unit of `tokens.PROPERTIES`. The scales hold all but
+a few in a thousand of the molecules of ZINC250k."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A property in one token, to the nearest of 32 even steps: read sooner than digits.
+
+    A number takes five tokens, and what the third of them is worth depends on the others; a level
+    is one step of an ordered scale, and its neighbours start with similar embeddings.
+    """
+
+    name: str
+    level: int
+
+    @classmethod
+    def of(cls, name: str, value: float) -> Level:
+        """Return the level nearest to a value; the first or the last for what lies outside.
+
+        Raises:
+            DocumentError: the property has no scale, or the value is not finite.
+        """
+        if name not in LEVEL_SCALES or not math.isfinite(value):
+            raise DocumentError(
+                f"levels are written of finite values of {', '.join(LEVEL_SCALES)}; got"
+                f" {name} = {value}"
+            )
+        low, step = LEVEL_SCALES[name]
+        return cls(name, min(max(round((value - low) / step), 0), len(LEVELS) - 1))
+
+    @property
+    def value(self) -> float:
+        """The value in the middle of the level."""
+        low, step = LEVEL_SCALES[self.name]
+        return low + self.level * step
+
+    def tokens(self) -> list[str]:
+        """Return tag and level."""
+        if self.name not in LEVEL_SCALES or not 0 <= self.level < len(LEVELS):
+            raise DocumentError(
+                f"levels are 0 to {len(LEVELS) - 1} of {', '.join(LEVEL_SCALES)}; got"
+                f" {self.name} {self.level}"
+            )
+        return [_property(self.name, label=False), LEVELS[self.level]]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ works when no two tokens look alike in any context, so every domain but SMILES m
 ``|``        Wyckoff position                ``|a``
 ===========  ==============================  =======================================
 
-The order is a contract: a model's embedding rows follow it. Append only, into `RESERVED`.
+The order is a contract: a model's embedding rows follow it. Append only: a new group stands last.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ PROPERTIES: Final[dict[str, str]] = {
 """Property tag → unit. The number behind the tag is in this unit."""
 PROPERTY_TAGS: Final = tuple(f"<{name}>" for name in PROPERTIES)
 
-RESERVED: Final = tuple(f"<reserved:{number}>" for number in range(32))
-"""Free places: a new tag takes the first, so that trained embeddings stay where they are."""
+LEVELS: Final = tuple(f"<level:{level}>" for level in range(32))
+"""A value in one token: ``<logp><level:17>`` is the 17th step of `quantities.LEVEL_SCALES`."""
 
 SMILES: Final = tuple(
     dict.fromkeys(
@@ -168,7 +168,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "D-residues": D_RESIDUES,
     "nucleotides": NUCLEOTIDES,
     "codons": CODONS,
-    "reserved": RESERVED,
+    "levels": LEVELS,
 }
 """The vocabulary, group by group; ids count through in this order."""
 

@@ -16,6 +16,7 @@ from heuresis_models.language import (
     Formula,
     Framework,
     Label,
+    Level,
     Molecule,
     Orbit,
     Peptide,
@@ -34,7 +35,11 @@ CHAIN = Protein("MKSLV", {2: "<binds:s>", 4: "<binds:mn>"})
 DOCUMENTS = {
     "molecule": Document(Entry(ASPIRIN)),
     "condition and prediction": Document(
-        Entry(ASPIRIN, (Quantity("logp", 1.31), Quantile(12)), (Quantity("tpsa", 63.6),))
+        Entry(
+            ASPIRIN,
+            (Quantity("logp", 1.31), Level("qed", 14), Quantile(12)),
+            (Quantity("tpsa", 63.6), Level("rings", 1)),
+        )
     ),
     "forward reaction": Document(Entry(Reaction("CC(=O)Cl.Oc1ccccc1", "CC(=O)Oc1ccccc1"))),
     "retro reaction": Document(

@@ -20,7 +20,7 @@ from heuresis_models.language import (
 )
 from heuresis_models.language.kekule import can_pair
 from heuresis_models.language.sources import read_rows
-from heuresis_models.language.tokens import SMILES
+from heuresis_models.language.tokens import LEVELS, SMILES
 
 VOCABULARY = Vocabulary.default()
 AUTOMATON = Automaton.default()
@@ -135,7 +135,11 @@ def test_crystals_are_blocked_from_impossible_sites() -> None:
 
 def test_numbers_have_one_normal_form() -> None:
     head = "<bos><logp>"
-    assert allowed_after(head) == {"<+>", "<->"}
+    assert allowed_after("<bos><band_gap>") == {"<+>", "<->"}
+    # A property of molecules may also be a level: one token, and the value is complete.
+    assert allowed_after(head) == {"<+>", "<->", *LEVELS}
+    assert "<molecule>" in allowed_after(head + "<level:9>")
+    assert not set(LEVELS) & allowed_after(head + "<+>")
     assert "'0" not in allowed_after(head + "<->")
     assert allowed_after(head + "<+>'0'0") == {"'0"}
     assert allowed_after(head + "<+>'0'0'0") == {"<e+0>"}

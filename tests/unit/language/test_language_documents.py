@@ -19,6 +19,7 @@ from heuresis_models.language import (
     Form,
     Formula,
     Label,
+    Level,
     Molecule,
     OverlongError,
     Peptide,
@@ -34,7 +35,7 @@ from heuresis_models.language import (
     read_text,
 )
 from heuresis_models.language.documents import Contacts
-from heuresis_models.language.quantities import LARGEST, read_number, write_number
+from heuresis_models.language.quantities import LARGEST, LEVEL_SCALES, read_number, write_number
 from heuresis_models.language.tokens import GROUPS, PROPERTIES
 
 VOCABULARY = Vocabulary.default()
@@ -217,6 +218,9 @@ def test_what_the_grammar_does_not_write_is_not_read(text: str) -> None:
     [
         (lambda: Quantity("logP", 1.0).tokens(), "did you mean 'logp'"),
         (lambda: Quantity("logp", math.nan).tokens(), "finite"),
+        (lambda: Level.of("logp", math.nan), "finite"),
+        (lambda: Level.of("band_gap", 1.0), "levels are written of"),
+        (lambda: Level("logp", 32).tokens(), "levels are 0 to 31"),
         (lambda: Quantity("gene_family", 1.0).tokens(), "use Label"),
         (lambda: Label("logp", 1).tokens(), "use Quantity"),
         (lambda: Label("gene_family", 16).tokens(), "0 to 15"),
@@ -242,6 +246,14 @@ def test_broken_rules_are_explained(build: object, message: str) -> None:
 def test_quantiles_and_distance_bins() -> None:
     assert [Quantile.of(rank).quantile for rank in (0.0, 0.0624, 0.5, 1.0)] == [0, 0, 8, 15]
     assert [Contacts.bin_of(d) for d in (3.9, 4.0, 7.9, 11.0, 12.0)] == [0, 1, 2, 4, 5]
+
+
+@given(st.sampled_from(sorted(LEVEL_SCALES)), st.integers(0, 31), st.floats(-0.49, 0.49))
+def test_levels_are_the_nearest_step_of_their_scale(name: str, level: int, off: float) -> None:
+    middle, step = Level(name, level).value, LEVEL_SCALES[name][1]
+    assert Level.of(name, middle + off * step) == Level(name, level)
+    beyond = Level.of(name, middle + 40 * step), Level.of(name, middle - 40 * step)
+    assert [end.level for end in beyond] == [31, 0]
 
 
 def test_every_property_has_a_unit_and_a_token() -> None:

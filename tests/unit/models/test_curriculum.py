@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 from training_toys import many_molecules, molecule_source, peptide_source, tiny_recipe
@@ -24,9 +25,11 @@ from heuresis_models.language.documents import Document, Entry
 from heuresis_models.language.errors import DocumentError, SourceError
 from heuresis_models.language.objects import Form, Molecule, Peptide, Protein, Reaction
 from heuresis_models.language.parsing import read_document
-from heuresis_models.language.quantities import Label, Quantile, Quantity
+from heuresis_models.language.quantities import Label, Level, Quantile, Quantity
+from heuresis_models.language.tokens import LEVELS, QUANTILES
 from heuresis_models.language.vocabulary import Vocabulary
 from heuresis_models.neighbours import NeighbourIndex
+from heuresis_models.ordered_tokens import order_embeddings
 from heuresis_models.packing import ScoredTokens
 from heuresis_models.recipe import (
     DocumentsSection,
@@ -453,3 +456,39 @@ def test_a_wrong_data_file_names_the_line(content: bytes, message: str, tmp_path
     (tmp_path / "a.smi").write_bytes(content)
     with pytest.raises((DataError, SourceError, DocumentError), match=message):
         read_source(_section("a.smi"), tmp_path)
+
+
+def test_levels_state_what_numbers_state_in_fewer_tokens() -> None:
+    def curriculum(values: str) -> Curriculum:
+        shown = MoleculeDocuments.model_validate({"conditions": 1.0, "values": values})
+        return Curriculum(DocumentsSection(molecules=shown), row_length=256)
+
+    smiles, other = "CCOc1ccccc1C(=O)NC1CC1", "CCCCCCCCO"
+    numbers, levels = (curriculum(v).stated(smiles, smiles) for v in ("numbers", "levels"))
+    assert numbers is not None
+    assert levels is not None
+    assert len(numbers.ids) - len(levels.ids) == 4 * len(CHECKED_CONDITIONS)
+    tokens = Vocabulary.default().tokens
+    document = read_document([tokens[index] for index in levels.ids])
+    true = properties_of(Chem.MolFromSmiles(smiles), CHECKED_CONDITIONS)
+    assert document.entry.conditions == tuple(Level.of(n, true[n]) for n in CHECKED_CONDITIONS)
+    changed = curriculum("levels").stated(smiles, other)
+    assert changed is not None
+    assert changed.ids != levels.ids
+
+
+def test_levels_start_as_neighbours_and_nothing_else_changes() -> None:
+    vocabulary = Vocabulary.default()
+    generator = torch.Generator().manual_seed(3)
+    drawn_VE = torch.randn(len(vocabulary), 64, generator=generator)
+    ordered_VE = drawn_VE.clone()
+    order_embeddings(ordered_VE, vocabulary, generator)
+    first = vocabulary["<level:0>"]
+    levels_LE = ordered_VE[first : first + len(LEVELS)]
+    cosine = torch.nn.functional.cosine_similarity
+    assert float(cosine(levels_LE[:-1], levels_LE[1:]).min()) > 0.8
+    assert float(cosine(levels_LE[:-10], levels_LE[10:]).abs().mean()) < 0.5
+    assert 0.8 < float(levels_LE.std()) < 1.2
+    touched = [vocabulary[token] for token in (*LEVELS, *QUANTILES)]
+    others = [place for place in range(len(vocabulary)) if place not in touched]
+    assert torch.equal(ordered_VE[others], drawn_VE[others])

@@ -21,7 +21,7 @@ from heuresis_models.errors import WeightsError
 from heuresis_models.finetuning import FineTuning, Policy
 from heuresis_models.generation import distance, nearest
 from heuresis_models.generation.knowledge import SUBJECTS, Knowledge
-from heuresis_models.language import DocumentError, Quantity, Vocabulary
+from heuresis_models.language import DocumentError, Level, Quantity, Vocabulary
 from heuresis_models.recipe import Recipe
 from heuresis_models.transformer import Transformer
 
@@ -437,3 +437,16 @@ def test_what_a_prior_cannot_do_is_said_before_the_run(
 def test_what_a_prior_can_do_is_accepted() -> None:
     LanguageModel.Config(prior="heuresis-base", exemplar_share=0.2)
     LanguageModel.Config(prior="heuresis-zinc", conditions={"logp": 2.0}, best_of=4)
+
+
+def test_values_are_worded_as_the_model_was_taught_to_read_them(taught_prior: Path) -> None:
+    asked = [Quantity("logp", 2.1), Quantity("similarity", 0.4)]
+    assert Knowledge.of(taught_prior).worded(asked) == asked
+    document = json.loads((taught_prior / "config.json").read_text())
+    document["heuresis"]["values"] = "levels"
+    (taught_prior / "config.json").write_text(json.dumps(document))
+    assert Knowledge.of(taught_prior).worded(asked) == [Level.of("logp", 2.1), asked[1]]
+    document["heuresis"]["values"] = "words"
+    (taught_prior / "config.json").write_text(json.dumps(document))
+    with pytest.raises(WeightsError, match="levels or numbers"):
+        Knowledge.of(taught_prior)
