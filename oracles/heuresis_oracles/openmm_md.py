@@ -118,7 +118,7 @@ class OpenMMMolecularDynamics:
             version=version_with("1", "openmm", "rdkit"),
             spaces=("molecule",),
             outputs={
-                name: OutputDeclaration(unit=unit, description=description)
+                name: OutputDeclaration(unit=unit, description=description, has_uncertainty=True)
                 for name, (unit, description) in _OUTPUTS.items()
             },
             checks={

@@ -30,6 +30,7 @@ from heuresis.records import (
 )
 from heuresis_oracles.outcomes import evaluate_each
 from heuresis_oracles.threads import limit_native_threads
+from heuresis_oracles.tight_binding.observables import SPREAD
 from heuresis_oracles.xtb import XTB
 
 if TYPE_CHECKING:
@@ -149,7 +150,11 @@ class OrganicPhotovoltaics:
             version=f"1+{beneath.version}",
             spaces=("molecule",),
             outputs={
-                name: OutputDeclaration(unit=unit, description=description)
+                name: OutputDeclaration(
+                    unit=unit,
+                    description=description,
+                    has_uncertainty=config.relaxed_conformers > 1 and name in SPREAD,
+                )
                 for name, (unit, description) in _OUTPUTS.items()
             },
             checks=beneath.checks,

@@ -32,6 +32,7 @@ from heuresis_oracles.threads import limit_native_threads
 from heuresis_oracles.tight_binding.observables import (
     AT_A_MINIMUM,
     OBSERVABLES,
+    SPREAD,
     VIBRATIONAL,
     Observable,
 )
@@ -164,7 +165,11 @@ class XTB:
             version=version_with("2", "tblite", "ase", "rdkit", "openmm"),
             spaces=("molecule",),
             outputs={
-                name: OutputDeclaration(unit=unit, description=description)
+                name: OutputDeclaration(
+                    unit=unit,
+                    description=description,
+                    has_uncertainty=config.relaxed_conformers > 1 and name in SPREAD,
+                )
                 for name, (unit, description) in _outputs(config).items()
             },
             checks=checks,

@@ -168,6 +168,8 @@ class OutputDeclaration(Record):
     unit: str
     """Unit of the value (``eV``, ``angstrom``, ``debye``, ``1`` for dimensionless)."""
     description: str
+    has_uncertainty: bool = False
+    """Its measurements carry a standard error, which an objective may judge by."""
 
 
 class CostClass(StrEnum):

@@ -35,7 +35,9 @@ class PoolSpec(Record):
     threads: int = 1
     isolated: bool = False
     timeout_s: float | None = None
-    """Hard limit per candidate; None: no limit."""
+    """Hard limit per candidate, all repeats included; None: no limit."""
+    repeats: int = 1
+    """How many seeds an oracle measures each candidate with."""
     memory_limit_MiB: int | None = None
     """Limit on the private writable memory of one isolated worker; None: most of the machine's."""
     checkpoint: str | None = None

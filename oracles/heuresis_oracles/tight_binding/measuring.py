@@ -26,7 +26,13 @@ from heuresis_oracles.tight_binding.charging import (
     reduction_potential_V,
 )
 from heuresis_oracles.tight_binding.hamiltonian import Hamiltonian, energy_eV
-from heuresis_oracles.tight_binding.observables import ANION, CATION, OBSERVABLES, VIBRATIONAL
+from heuresis_oracles.tight_binding.observables import (
+    ANION,
+    CATION,
+    OBSERVABLES,
+    SPREAD,
+    VIBRATIONAL,
+)
 from heuresis_oracles.tight_binding.polarisability import (
     mean_and_anisotropy,
     polarisability_tensor_angstrom3,
@@ -48,8 +54,6 @@ VIBRATIONAL_FORCE_TOLERANCE = 0.01
 """In eV/Å: what a geometry is relaxed to before its vibrations are taken."""
 _VIBRATIONAL_ACCURACY = 0.1
 _BOLTZMANN_eV_per_K = 8.617333262e-5
-_POPULATED = ("gap_eV", "homo_eV", "lumo_eV", "dipole_debye")
-"""Properties whose spread over the populated conformers is given as their uncertainty."""
 
 
 class Estimate(NamedTuple):
@@ -215,7 +219,7 @@ class Measuring:
             ground_state_properties(structure.atoms, self.state) for structure in structures[1:]
         ]
         spread = {}
-        for name in _POPULATED:
+        for name in SPREAD:
             deviations = np.array([0.0, *(other[name] - ground[name] for other in others)])
             spread[name] = Estimate(ground[name], float(np.sqrt(weights @ deviations**2)))
         return spread

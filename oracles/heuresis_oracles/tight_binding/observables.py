@@ -124,3 +124,5 @@ ANION = frozenset({"adiabatic-affinity", "electron-reorganisation", "reduction"}
 VIBRATIONAL = frozenset({"vibrations", "thermochemistry"})
 AT_A_MINIMUM = CATION | ANION | VIBRATIONAL
 """Observables that mean nothing away from a minimum."""
+SPREAD = ("gap_eV", "homo_eV", "lumo_eV", "dipole_debye")
+"""Outputs whose uncertainty is their spread over the populated conformers."""

@@ -52,7 +52,8 @@ def _oracle(campaign: ResolvedCampaign, oracle: ResolvedOracle) -> OraclePlan:
             workers=section.workers,
             threads=section.threads,
             isolated=oracle.declaration.isolated,
-            timeout_s=oracle.timeout_s,
+            timeout_s=oracle.timeout_s * section.repeats,
+            repeats=section.repeats,
             memory_limit_MiB=section.memory_limit_MiB,
         ),
     )

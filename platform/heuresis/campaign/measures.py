@@ -9,6 +9,7 @@ from heuresis.campaign.sentences import closest
 from heuresis.campaign.spec import CampaignSpec
 from heuresis.errors import SpecError
 from heuresis.records import OracleDeclaration
+from heuresis.search.objective import DesirabilityTerm
 
 
 def measure_errors(
@@ -22,6 +23,10 @@ def measure_errors(
         message = unknown_measure(measure, declared)
         if message is not None:
             errors.append(document.error((*path, "measure"), message))
+    for name, term in spec.objectives.items():
+        message = _without_uncertainty(spec, term, declared)
+        if message is not None:
+            errors.append(document.error(("objectives", name, "judge_by"), message))
     for name, message in _contradictions(spec):
         errors.append(document.error(("constraints", name), message))
     return errors
@@ -46,6 +51,23 @@ def unknown_measure(measure: str, declared: Mapping[str, OracleDeclaration]) -> 
     outputs = declared[oracle].outputs
     hint = closest(output, outputs).replace("mean '", f"mean '{oracle}.")
     return f"oracle '{oracle}' gives no '{output}'{hint}; it gives: {', '.join(outputs)}"
+
+
+def _without_uncertainty(
+    spec: CampaignSpec, term: DesirabilityTerm, declared: Mapping[str, OracleDeclaration]
+) -> str | None:
+    """Return why a term cannot be judged by an uncertainty, or None if it can."""
+    oracle, _, output = term.measure.partition(".")
+    if term.judge_by == "mean" or term.uncertainty is not None:
+        return None
+    if oracle not in declared or output not in declared[oracle].outputs:
+        return None  # another complaint says so
+    if declared[oracle].outputs[output].has_uncertainty or spec.oracles[oracle].repeats > 1:
+        return None
+    return (
+        f"judge_by: {term.judge_by} needs an uncertainty, and '{term.measure}' comes without one;"
+        f" give 'uncertainty' here, or measure with several seeds (oracles.{oracle}.repeats: 3)"
+    )
 
 
 def _contradictions(spec: CampaignSpec) -> Iterator[tuple[str, str]]:

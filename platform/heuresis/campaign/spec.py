@@ -56,7 +56,15 @@ class OracleSection(PluginSection):
     workers: int = Field(1, ge=1, le=10_000, description="how many measure at the same time")
     threads: int = Field(1, ge=1, le=1024, description="processor threads of each worker")
     timeout_s: float | None = Field(
-        None, gt=0, description="hard limit per candidate; default: what the oracle declares"
+        None,
+        gt=0,
+        description="hard limit per candidate and repeat; default: what the oracle declares",
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="measure each candidate with so many seeds: mean and its standard error count",
     )
     memory_limit_MiB: int | None = Field(
         None,

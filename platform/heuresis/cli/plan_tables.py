@@ -91,7 +91,8 @@ def _cascade(campaign: ResolvedCampaign) -> Any:
         table.add_row(
             oracle.name,
             Text(", ".join(units) or "none"),
-            declaration.cost_class.value,
+            declaration.cost_class.value
+            + (f" × {oracle.section.repeats} seeds" if oracle.section.repeats > 1 else ""),
             f"{oracle.section.workers}",
             duration(oracle.timeout_s) if oracle.timeout_s >= 1 else f"{oracle.timeout_s:g} s",
         )
@@ -109,7 +110,8 @@ def _objective(campaign: ResolvedCampaign) -> Any:
     table.add_column("measure", no_wrap=True)
     table.add_column("wanted")
     for name, term in campaign.spec.objectives.items():
-        table.add_row(name, term.measure, Text(wish(term, units[term.measure])))
+        wanted = wish(term, units[term.measure]) + term.certainty
+        table.add_row(name, term.measure, Text(wanted))
     for name, constraint in campaign.spec.constraints.items():
         text = f"must be {limit(constraint, units[constraint.measure])}"
         table.add_row(name, constraint.measure, Text(text, style="yellow"))

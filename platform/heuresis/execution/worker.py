@@ -23,6 +23,7 @@ from numpy.random import Generator
 
 from heuresis.errors import InvalidCandidate, PoolError, UserError
 from heuresis.execution.outcomes import broken_contract, failure_from, one_line, verified
+from heuresis.execution.repeats import repeated
 from heuresis.ports import DesignSpace, Observer, Preparable, Trainable
 from heuresis.randomness import random_generator
 from heuresis.records import (
@@ -200,7 +201,13 @@ class WorkerHost:
         started_at = time.time()
         result: Result
         if isinstance(task, EvaluateTask):
-            result = EvaluateResult(outcomes=self._evaluate(task.candidates, task.seed, watch))
+            outcomes = repeated(
+                lambda candidates, seed: self._evaluate(candidates, seed, watch),
+                task.candidates,
+                task.seed,
+                self._pool.repeats,
+            )
+            result = EvaluateResult(outcomes=outcomes)
         elif isinstance(task, ProposeTask):
             result = self._propose(task, watch)
         else:

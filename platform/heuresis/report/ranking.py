@@ -85,7 +85,7 @@ def ranked_candidates(
 
 def wish(term: DesirabilityTerm, measured_unit: str) -> str:
     """Return what a term wants, in words: ``target 2.9 ± 0.3 eV``."""
-    suffix = f" {unit(measured_unit)}" if unit(measured_unit) else ""
+    suffix = (f" {unit(measured_unit)}" if unit(measured_unit) else "") + term.certainty
     if term.target is not None:
         return f"target {number(term.target)} ± {number(term.tolerance)}{suffix}"
     if term.between is not None:
@@ -119,7 +119,7 @@ def _measure_cell(record: CandidateRecord, measure: str, term: DesirabilityTerm 
         return cell("–")
     html = escaped(measured(measurement, with_unit=False))
     if term is not None:
-        desirability = term.desirability(measurement.value)
+        desirability = term.judged(measurement)
         html += meter(desirability, f"desirability {desirability:.3f}")
     return cell(html, value=measurement.value)
 

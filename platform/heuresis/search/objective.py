@@ -4,6 +4,9 @@ A desirability maps one measurement to [0, 1] (Derringer & Suich, J. Qual. Techn
 the score is their weighted geometric mean, so one bad property cannot be bought off by a good one.
 An unmeasured desirability is at most 1: the *bound* of a half-measured candidate is an upper limit
 of its final score, which is what the cascade promotes by.
+
+A measurement may carry its standard error. A term says what it makes of it: nothing (``mean``), the
+worse end of an interval (``lower-bound``), or the probability that the wish is met.
 """
 
 from __future__ import annotations
@@ -19,6 +22,14 @@ from heuresis.records import Measurement, Record
 
 SIGMOID_STEEPNESS = math.log(19.0)
 """A sigmoid desirability is 0.5 at its limit and 0.05 / 0.95 one ``softness`` away from it."""
+
+
+_LEAST_PROBABILITY = 1e-12
+
+
+def _tail(deviations: float) -> float:
+    """Return the probability that a standard normal variable exceeds ``deviations``."""
+    return 0.5 * math.erfc(deviations / math.sqrt(2.0))
 
 
 class DesirabilityTerm(Record):
@@ -42,6 +53,23 @@ class DesirabilityTerm(Record):
     )
     shape: Literal["sigmoid", "linear"] = "sigmoid"
     weight: float = Field(1.0, gt=0, description="exponent in the geometric mean")
+    judge_by: Literal["mean", "lower-bound", "probability"] = Field(
+        "mean",
+        description="what counts: the value; the worse end of value ± `deviations` standard errors;"
+        " or the probability that the wish is met",
+    )
+    deviations: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        description="with `judge_by: lower-bound`: standard errors either way; default 1",
+    )
+    uncertainty: float | None = Field(
+        None,
+        gt=0,
+        description="standard error to add to that of the measurement (in quadrature), in its unit:"
+        " what is known of the method's own error",
+    )
 
     @model_validator(mode="after")
     def _one_wish(self) -> Self:
@@ -68,6 +96,20 @@ class DesirabilityTerm(Record):
             raise ValueError(
                 f"'between' expects [low, high] with low < high, got {list(self.between)}"
             )
+        if self.judge_by == "mean" and self.uncertainty is not None:
+            raise ValueError(
+                "'uncertainty' is heeded with judge_by: lower-bound or probability, and this"
+                " objective is judged by the mean"
+            )
+        if self.judge_by != "lower-bound" and self.deviations is not None:
+            raise ValueError("'deviations' belongs to judge_by: lower-bound")
+        if self.judge_by == "probability":
+            if self.softness is not None or self.shape != "sigmoid":
+                raise ValueError(
+                    "'softness' and 'shape' have no meaning with judge_by: probability; what"
+                    " softens a limit is the uncertainty"
+                )
+            return self
         if self.softness is None and 0.0 in self._limits() and given != ["target"]:
             raise ValueError(f"'{given[0]}: 0' has no default softness; give 'softness'")
         return self
@@ -80,8 +122,58 @@ class DesirabilityTerm(Record):
     def _soft(self, limit: float) -> float:
         return self.softness if self.softness is not None else 0.1 * abs(limit)
 
+    @property
+    def certainty(self) -> str:
+        """How uncertainty counts, in words to put behind the wish; empty for the plain value."""
+        if self.judge_by == "mean":
+            return ""
+        added = f", ± {self.uncertainty:g} added" if self.uncertainty is not None else ""
+        if self.judge_by == "probability":
+            return f" (probability{added})"
+        return f" (worse end of ± {self.deviations or 1.0:g} standard errors{added})"
+
+    def judged(self, measured: Measurement) -> float:
+        """Return how well a measurement meets the wish, in [0, 1], as ``judge_by`` says."""
+        error = math.hypot(measured.uncertainty or 0.0, self.uncertainty or 0.0)
+        if self.judge_by == "probability":
+            return self.probability(measured.value, error)
+        if self.judge_by == "lower-bound":
+            # Every desirability falls on both sides of its best, so an end of an interval is worst.
+            reach = (self.deviations or 1.0) * error
+            return min(
+                self.desirability(measured.value - reach), self.desirability(measured.value + reach)
+            )
+        return self.desirability(measured.value)
+
+    def probability(self, value: float, error: float) -> float:
+        """Return the probability that a normally distributed value meets the wish.
+
+        Never exactly 0, so that far-away candidates still compare.
+
+        Args:
+            value: mean, in the unit of the measure.
+            error: standard error, in the same unit; 0 gives a step.
+        """
+        if self.target is not None and self.tolerance is not None:
+            low, high = self.target - self.tolerance, self.target + self.tolerance
+        elif self.between is not None:
+            low, high = self.between
+        else:
+            low = -math.inf if self.above is None else self.above
+            high = math.inf if self.below is None else self.below
+        if error == 0.0:
+            return 1.0 if low <= value <= high else _LEAST_PROBABILITY
+        # In the tail that is smaller, so that nothing cancels: 1 - 1e-20 would be 1.
+        if value > high:
+            inside = _tail((value - high) / error) - _tail((value - low) / error)
+        elif value < low:
+            inside = _tail((low - value) / error) - _tail((high - value) / error)
+        else:
+            inside = 1.0 - _tail((value - low) / error) - _tail((high - value) / error)
+        return max(_LEAST_PROBABILITY, inside)
+
     def desirability(self, value: float) -> float:
-        """Return how well ``value`` meets the wish, in [0, 1]."""
+        """Return how well ``value`` meets the wish, in [0, 1], whatever its uncertainty."""
         if self.target is not None and self.tolerance is not None:
             distance = abs(value - self.target) / self.tolerance
             if self.shape == "linear":
@@ -161,7 +253,7 @@ class Objective:
             if measured is None:
                 complete = False
                 continue
-            value = term.desirability(measured.value)
+            value = term.judged(measured)
             desirabilities[name] = value
             log_score += term.weight * (math.log(value) if value > 0.0 else -math.inf)
         bound = math.exp(log_score / self._total_weight) if self._total_weight else 0.0

@@ -44,6 +44,34 @@ def test_a_resolved_campaign_resolves_to_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "override",
+    [
+        "objectives.size.judge_by=probability",
+        "objectives.size.judge_by=lower-bound",
+        "oracles.slow.repeats=3",
+    ],
+)
+def test_uncertainty_survives_resolution(override: str, tmp_path: Path) -> None:
+    campaign = resolved(tmp_path, "objectives.size.judge_by=lower-bound",
+                        "objectives.size.uncertainty=0.5", override)  # fmt: skip
+    again = tmp_path / "resolved.yaml"
+    again.write_text(resolved_yaml(campaign))
+    second = load_campaign(again, plugins=Plugins(PLUGINS))
+    assert second.document() == campaign.document()
+
+
+def test_repeats_reach_the_workers_with_their_time(tmp_path: Path) -> None:
+    plan = build_plan(resolved(tmp_path, "oracles.slow.repeats=3"))
+    assert [pool.repeats for pool in plan.pools if pool.role == "oracle"] == [1, 3]
+    assert [pool.timeout_s for pool in plan.pools if pool.name == "slow"] == [27.0]
+
+
+def test_judging_by_an_uncertainty_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"comes without one.*oracles\.slow\.repeats: 3"):
+        resolved(tmp_path, "objectives.size.judge_by=probability")
+
+
+@pytest.mark.parametrize(
     ("override", "same"),
     [
         ("budget.evaluations=31", True),
