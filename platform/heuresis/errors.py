@@ -13,7 +13,9 @@ HeuresisError
 │   ├── CalculationError       it ran and broke: no convergence, NaN, embedding failed
 │   └── ImplausibleResultError it ran, and a quality gate rejected the result: inconclusive
 └── LedgerError
-    └── CorruptLedgerError     an event fails its checksum or cannot be read
+    ├── CorruptLedgerError     an event fails its checksum or cannot be read
+    ├── LedgerInUseError       another process holds the lease: it alone may write
+    └── LeaseLostError         another process took the lease: this one may write no more
 """
 
 from __future__ import annotations
@@ -136,6 +138,14 @@ class LedgerError(HeuresisError):
 
 class CorruptLedgerError(LedgerError):
     """An event fails its checksum, is missing, or does not follow the schema."""
+
+
+class LedgerInUseError(LedgerError):
+    """Another process holds the lease of this ledger; names it, and what to do."""
+
+
+class LeaseLostError(LedgerError):
+    """Another process took this ledger over; raised before anything more is written."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

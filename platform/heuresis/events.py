@@ -155,6 +155,22 @@ class BudgetExtended(Record):
     budget: dict[str, Any]
 
 
+class Forked(Record):
+    """All before this entry is another run's history; from here on this run goes its own way."""
+
+    kind: Literal["forked"] = "forked"
+    origin: str
+    """Name of the run whose history this is."""
+    shared: int
+    """Sequence number of the last entry that both share."""
+    checksum: str
+    """Checksum of that entry in both ledgers."""
+    spec_hash: str
+    seed: int
+    changed: dict[str, Any] = Field(default_factory=dict)
+    """Setting → its new value, by dotted path."""
+
+
 class Finished(Record):
     """The campaign reached one of its stop rules. An interruption is not an event."""
 
@@ -173,6 +189,7 @@ Event = Annotated[
     | Learned
     | IslandsReset
     | BudgetExtended
+    | Forked
     | Finished,
     Field(discriminator="kind"),
 ]

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from heuresis.campaign.plugins import Plugins
-from heuresis.campaign.run_folder import RunFolder, RunLock
+from heuresis.campaign.run_folder import RunFolder, open_writer
 from heuresis.cli.main import main
 from heuresis.events import Finished, Settled
 from heuresis.ledger.sqlite import SQLiteLedger
@@ -250,7 +251,7 @@ def test_two_processes_do_not_work_in_one_run(
     toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert heuresis("run", toy, *RUN, "-q") == 0
-    with RunLock(RunFolder(tmp_path / "runs" / "toy-1")):
+    with closing(open_writer(RunFolder(tmp_path / "runs" / "toy-1"))):
         assert heuresis("resume", "toy-1", "--budget", "evaluations=50") == 2
     error = capsys.readouterr().err
     assert f"is in use by process {os.getpid()} on " in error

@@ -124,7 +124,7 @@ def _budget(campaign: ResolvedCampaign, folder: RunFolder) -> dict[str, str]:
     limits = budget_document(campaign.spec.budget)
     ledger = open_ledger(folder)
     try:
-        for entry in ledger.read():
+        for entry in ledger.of_kind("budget_extended"):
             if isinstance(entry.event, BudgetExtended):
                 limits = entry.event.budget
     finally:

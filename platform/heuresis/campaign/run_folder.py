@@ -1,22 +1,20 @@
-"""The folder of one run: ledger, specs, checkpoints, and a lock so that one process works in it."""
+"""The folder of one run: ledger, specs, checkpoints. Who holds the ledger's lease works in it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
 from heuresis.campaign.resolve import ResolvedCampaign
 from heuresis.errors import LedgerError, RunError
-from heuresis.ledger.sqlite import SQLiteLedger
+from heuresis.ledger.journal import JournalLedger
+from heuresis.ledger.sqlite import SQLiteLedger, sync_folder
 
 RUNS = Path("runs")
 _ATTEMPTS = 1000
@@ -103,7 +101,7 @@ def create_run(
         folder.path.mkdir(parents=True, exist_ok=True)
         if campaign.file is not None:
             folder.original.write_bytes(campaign.file.read_bytes())
-        folder.resolved.write_text(resolved_yaml(campaign), encoding="utf-8")
+        write_durably(folder.resolved, resolved_yaml(campaign))
         folder.checkpoints.mkdir(exist_ok=True)
     except OSError as error:
         raise RunError(
@@ -111,6 +109,17 @@ def create_run(
             " choose another with --run-dir"
         ) from error
     return folder
+
+
+def write_durably(file: Path, text: str) -> None:
+    """Replace a file in one step that survives the death of the machine."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    temporary.replace(file)
+    sync_folder(file.parent)
 
 
 def resolved_yaml(campaign: ResolvedCampaign) -> str:
@@ -155,53 +164,30 @@ def find_run(name: str, *, runs: Path = RUNS) -> RunFolder:
     raise RunError(f"no run at '{name}' (a folder with ledger.sqlite); {known}")
 
 
-class RunLock:
-    """Only one process may work in a run folder; the system frees the lock when it dies."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._path = folder.path / "lock"
-        self._handle: int | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = self._path.read_text(encoding="utf-8").strip() or "another process"
-            self._release()
-            raise RunError(
-                f"{self._path.parent} is in use by {owner}; wait for it or stop it"
-            ) from None
-        except OSError as error:
-            self._release()
-            raise RunError(
-                f"cannot write the run folder {self._path.parent}: {error.strerror}"
-            ) from error
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-
-def open_ledger(folder: RunFolder, *, create: bool = False) -> SQLiteLedger:
-    """Open a run's ledger for reading, or with ``create`` for writing.
+def open_ledger(folder: RunFolder) -> JournalLedger:
+    """Open a run's ledger for reading.
 
     Raises:
         RunError: it is missing or cannot be opened.
     """
     try:
-        return SQLiteLedger.open(folder.ledger, create=create, read_only=not create)
+        return SQLiteLedger.open(folder.ledger, read_only=True)
     except LedgerError as error:
-        raise RunError(str(error)) from error
+        raise RunError(named(str(error), folder)) from error
+
+
+def open_writer(folder: RunFolder, *, take_over: bool = False) -> JournalLedger:
+    """Open a run's ledger for writing; this process works in the run until it is closed.
+
+    Raises:
+        RunError: another process works in it, or it cannot be opened.
+    """
+    try:
+        return SQLiteLedger.open(folder.ledger, create=True, take_over=take_over)
+    except LedgerError as error:
+        raise RunError(named(str(error), folder)) from error
+
+
+def named(message: str, folder: RunFolder) -> str:
+    """Put the run into the commands that a message of its ledger advises."""
+    return message.replace(" RUN", f" {folder.path}")

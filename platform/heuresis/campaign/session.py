@@ -1,33 +1,43 @@
-"""One session of a campaign: lock the run, replay its ledger, turn the loop, end it well.
+"""One session of a campaign: take the lease, replay the ledger, turn the loop, end it well.
 
 ``run`` and ``resume`` are the same thing here: an empty ledger replays to the beginning.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import getpid
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from heuresis.campaign.artifacts import CheckpointDigests, check_checkpoints
 from heuresis.campaign.build import build_plan, environment, versions
+from heuresis.campaign.changes import changed_error
 from heuresis.campaign.interruption import Interruption
 from heuresis.campaign.reporting import metered_oracles, write_campaign_report
 from heuresis.campaign.resolve import ResolvedCampaign, budget_document
-from heuresis.campaign.run_folder import RunFolder, RunLock, resolved_yaml
+from heuresis.campaign.run_folder import (
+    RunFolder,
+    named,
+    open_writer,
+    resolved_yaml,
+    write_durably,
+)
 from heuresis.campaign.tracking import mlflow_tracker
-from heuresis.engine.budget import Budget
+from heuresis.engine.budget import Budget, budget_words
 from heuresis.engine.controller import Controller, RunEnd
 from heuresis.engine.plan import CampaignPlan
-from heuresis.errors import HeuresisError, LedgerError, RunError
-from heuresis.events import BudgetExtended, CampaignStarted, Entry
-from heuresis.ledger.sqlite import SQLiteLedger
+from heuresis.engine.state import CampaignState
+from heuresis.errors import HeuresisError, LeaseLostError, LedgerError, RunError
+from heuresis.events import BudgetExtended, Entry
+from heuresis.ledger.journal import JournalLedger
 from heuresis.ports import Executor, Tracker
 from heuresis.tasks import PoolSpec
 
@@ -47,6 +57,8 @@ class SessionSettings:
     """How long running work may settle after a stop was asked."""
     budget: Budget | None = None
     """Replaces the limits that were granted so far, recorded as an event."""
+    take_over: bool = False
+    """Take the ledger's lease from a process of another host that is known to be gone."""
 
 
 class Watcher(Tracker, Protocol):
@@ -109,10 +121,12 @@ class Session:
         Raises:
             UserError: the run folder is in use, finished or damaged; workers cannot start.
         """
-        with RunLock(self.folder), Interruption(self._say) as interruption:
-            ledger = _open(self.folder)
+        with Interruption(self._say) as interruption:
+            ledger = open_writer(self.folder, take_over=self.settings.take_over)
             try:
                 return self._run(ledger, interruption)
+            except LedgerError as error:
+                raise type(error)(named(str(error), self.folder)) from error
             except HeuresisError:
                 raise
             except Exception as error:
@@ -122,9 +136,8 @@ class Session:
             finally:
                 ledger.close()
 
-    def _run(self, ledger: SQLiteLedger, interruption: Interruption) -> RunEnd:
-        past = list(ledger.read())
-        self._require_same(past)
+    def _run(self, ledger: JournalLedger, interruption: Interruption) -> RunEnd:
+        self._require_same(ledger)
         self._previous_s = sum(float(row["seconds"]) for row in ledger.sessions())
         self.folder.versions.write_text(
             json.dumps(environment(self.campaign), indent=2) + "\n", encoding="utf-8"
@@ -133,11 +146,11 @@ class Session:
             self.mlflow = mlflow_tracker(
                 self.campaign, self.plan, self.folder, self.settings.tracking_uri
             )
-            self.mlflow.replay(past)
-        for watcher in self._watchers:
-            watcher.record(past)
-        clock = _Clock(ledger, self)
-        trackers: list[Tracker] = [clock, *self._watchers]
+        trackers: list[Tracker] = [
+            _Clock(ledger, self),
+            CheckpointDigests(self.folder, ledger),
+            *self._watchers,
+        ]
         if self.mlflow is not None:
             trackers.append(self.mlflow)
         controller = Controller(
@@ -148,16 +161,22 @@ class Session:
             now=time.time,
             settle_limit_s=self.settings.settle_limit_s,
         )
-        controller.replay(versions=versions(self.campaign))
+        controller.replay(versions=versions(self.campaign), seen=self._show_past)
+        ledger.note_spec(self.plan.spec_hash, self.campaign.document())
         self._extend(controller)
         status = "failed"
         try:
             end = self._turn(ledger, controller, interruption)
+            if end.kind == "interrupted":
+                ledger.require_lease()
             status = end.kind
             return end
         except KeyboardInterrupt:
             status = "interrupted"
             return RunEnd(kind="interrupted", reason="stopped at once")
+        except LeaseLostError:
+            trackers = [t for t in trackers if t is not self.mlflow]  # the run goes on elsewhere
+            raise
         finally:
             interruption.ending()
             self.executor.close()
@@ -166,6 +185,12 @@ class Session:
             for tracker in trackers:
                 tracker.finish(status)
 
+    def _show_past(self, entries: Sequence[Entry]) -> None:
+        if self.mlflow is not None:
+            self.mlflow.replay(entries)
+        for watcher in self._watchers:
+            watcher.record(entries)
+
     def _report(self, status: str) -> None:
         """Write the report; a run is not lost because its picture cannot be drawn."""
         try:
@@ -173,23 +198,39 @@ class Session:
         except HeuresisError as error:
             self._say(str(error))
 
-    def _require_same(self, past: Sequence[Entry]) -> None:
-        started = past[0].event if past else None
-        if isinstance(started, CampaignStarted) and started.spec_hash != self.plan.spec_hash:
-            raise RunError(
-                f"{self.folder.path} was started with spec {started.spec_hash[:12]}, this campaign"
-                f" has spec {self.plan.spec_hash[:12]}; only the budget of a run can change:"
-                " start a new run with: heuresis run"
+    def _require_same(self, ledger: JournalLedger) -> None:
+        """Make sure that this is the campaign of the ledger; the ledger's budget is the one."""
+        began = ledger.of_kind("campaign_started", "forked")
+        if not began:
+            return
+        spec_hash = getattr(began[-1].event, "spec_hash", "")
+        kept = ledger.specs().get(spec_hash)
+        if spec_hash != self.plan.spec_hash:
+            raise changed_error(self.folder, self.campaign, kept)
+        limits = [e.event.budget for e in ledger.of_kind("budget_extended")]  # type: ignore[union-attr]
+        granted = limits[-1] if limits else kept["budget"] if kept is not None else None
+        if granted is None:
+            return
+        budget = Budget.model_validate(granted)
+        if self.settings.budget is None and budget != self.campaign.spec.budget:
+            self._say(
+                f"the budget in {self.folder.resolved.name} is not the one that was granted; the"
+                f" ledger's counts: {budget_words(budget)}. To change it: --budget"
             )
+        self.campaign = self.campaign.with_budget(budget)
+        self.plan = replace(self.plan, budget=budget)
 
     def _extend(self, controller: Controller) -> None:
         granted = self.settings.budget
         if granted is not None:
+            self._require_room(granted, controller.state)
+            before = controller.state.budget
             controller.extend_budget(
                 BudgetExtended(budget=granted.model_dump(mode="json", exclude_none=True))
             )
-            resolved = self.campaign.with_budget(granted)
-            self.folder.resolved.write_text(resolved_yaml(resolved), encoding="utf-8")
+            self._say(f"budget: {budget_words(before)} → {budget_words(granted)}")
+            self.campaign = self.campaign.with_budget(granted)
+            write_durably(self.folder.resolved, resolved_yaml(self.campaign))
         self.budget = controller.state.budget
         if controller.state.finished is not None:
             raise RunError(
@@ -204,15 +245,33 @@ class Session:
                 f" heuresis resume {self.folder.path} --budget 'wall_time={2 * limit_s:g} s'"
             )
 
+    def _require_room(self, granted: Budget, state: CampaignState) -> None:
+        """Refuse limits that are spent already; a person who grants them has miscounted."""
+        spent = {"candidates": state.admitted}
+        limits: dict[str, int | None] = {"candidates": granted.candidates}
+        if isinstance(granted.evaluations, int):
+            spent["evaluations"] = state.spent_metered()
+            limits["evaluations"] = granted.evaluations
+        for name, limit in limits.items():
+            if limit is not None and limit <= spent[name]:
+                raise RunError(
+                    f"{spent[name]} {name} of {self.folder.path.name} are spent already, so"
+                    f" {name}={limit} leaves nothing to do; limits count from the beginning of the"
+                    f" run: grant more than {spent[name]}"
+                )
+
     def _turn(
-        self, ledger: SQLiteLedger, controller: Controller, interruption: Interruption
+        self, ledger: JournalLedger, controller: Controller, interruption: Interruption
     ) -> RunEnd:
         self._began = time.monotonic()
         self.number = ledger.begin_session(
             time.time(),
             {"executor": self.settings.executor, "host": socket.gethostname(), "pid": getpid()},
         )
-        self.executor.start(self._pools(controller.state.checkpoints))
+        ledger.keep_lease(
+            lambda: controller.ask_stop("another process took the ledger over", at_once=True)
+        )
+        self.executor.start(self._pools(controller.state.checkpoints, ledger))
         if self.mlflow is not None:
             self.mlflow.start()
         self._note_facts()
@@ -243,21 +302,14 @@ class Session:
         if expired and not interruption.asked:  # who was stopped by a person is not finished
             controller.ask_stop("budget: wall time", finish=True)
 
-    def _pools(self, checkpoints: dict[str, str]) -> list[PoolSpec]:
-        pools = []
-        for pool in self.plan.pools:
-            learned = checkpoints.get(pool.name)
-            if learned is None:
-                pools.append(pool)
-                continue
-            folder = self.folder.checkpoints / learned
-            if not folder.is_dir():
-                raise RunError(
-                    f"the learned state {folder} of proposer '{pool.name}' is missing;"
-                    " restore the folder: without it the campaign would not continue but restart"
-                )
-            pools.append(pool.model_copy(update={"checkpoint": str(folder)}))
-        return pools
+    def _pools(self, checkpoints: dict[str, str], ledger: JournalLedger) -> list[PoolSpec]:
+        learned = check_checkpoints(self.folder, checkpoints, ledger)
+        return [
+            pool.model_copy(update={"checkpoint": str(learned[pool.name])})
+            if pool.name in learned
+            else pool
+            for pool in self.plan.pools
+        ]
 
     def _note_facts(self) -> None:
         self.folder.note_facts(
@@ -276,7 +328,7 @@ class Session:
 class _Clock:
     """Notes the running time in the ledger, from the loop's own thread, as SQLite wants it."""
 
-    def __init__(self, ledger: SQLiteLedger, session: Session) -> None:
+    def __init__(self, ledger: JournalLedger, session: Session) -> None:
         self._ledger = ledger
         self._session = session
         self._noted = 0.0
@@ -289,18 +341,12 @@ class _Clock:
 
     def finish(self, status: str) -> None:
         if self._session.number:
-            self._note(status)
+            with contextlib.suppress(LedgerError):  # the journal is whole; only this is not noted
+                self._note(status)
 
     def _note(self, ending: str | None) -> None:
         seconds = self._session.elapsed_s - self._session._previous_s
         self._ledger.note_session(self._session.number, time.time(), seconds, ending)
-
-
-def _open(folder: RunFolder) -> SQLiteLedger:
-    try:
-        return SQLiteLedger.open(folder.ledger, create=True)
-    except LedgerError as error:
-        raise RunError(str(error)) from error
 
 
 def make_executor(

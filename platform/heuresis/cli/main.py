@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from heuresis import __version__
-from heuresis.cli import catalogue, reading, running
+from heuresis.cli import catalogue, mending, reading, running
 from heuresis.cli.output import FAILED, INTERRUPTED, USER_ERROR, complain
 
 _GROUP = "heuresis.commands"
@@ -85,6 +85,8 @@ for _name, _function in (
     ("top", reading.top),
     ("report", reading.report),
     ("publish", reading.publish),
+    ("verify", mending.verify),
+    ("recover", mending.recover),
     ("ui", reading.ui),
     ("oracles", catalogue.oracles),
     ("proposers", catalogue.proposers),

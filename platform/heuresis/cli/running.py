@@ -73,6 +73,24 @@ def resume(
         list[str] | None,
         typer.Option(metavar="LIMIT=VALUE", help="Grant more, e.g. evaluations=500."),
     ] = None,
+    fork: Annotated[
+        bool,
+        typer.Option("--fork", help="Leave this run as it is; go on in a new one that shares it."),
+    ] = False,
+    at: Annotated[
+        int | None, typer.Option(metavar="ENTRY", help="With --fork: last entry to share.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="With --fork: change a setting."),
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="With --fork: where the new run goes.")
+    ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="The process that holds the run is gone; I know it."),
+    ] = False,
     executor: Annotated[
         ExecutorName | None, typer.Option(help="Default: as in the session before.")
     ] = None,
@@ -82,14 +100,19 @@ def resume(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Continue a run that was interrupted, paused, or is granted more budget."""
+    """Continue a run that was interrupted, paused, or is granted more budget; or fork it."""
     from heuresis.campaign.resolve import load_campaign
     from heuresis.campaign.run_folder import find_run
 
     folder = find_run(run)
     facts = folder.read_facts()
-    resolved = load_campaign(folder.resolved, [f"budget.{text}" for text in budget or []])
+    limits = [f"budget.{text}" for text in budget or []]
+    resolved = load_campaign(folder.resolved, [*limits, *(overrides or [])])
     chosen = executor or ExecutorName(facts.get("executor", ExecutorName.RAY))
+    if fork:
+        folder = _fork(folder, resolved, run_dir, at)
+    elif overrides or at is not None or run_dir is not None:
+        _refuse_changes(folder, resolved, overrides)
     # What an earlier session did without MLflow, a later one does not start to publish.
     without = no_mlflow or (tracking_uri is None and bool(facts) and not facts.get("tracking_uri"))
     settings = _settings(
@@ -97,9 +120,39 @@ def resume(
         ray_address,
         tracking_uri or facts.get("tracking_uri"),
         without,
-        budget=resolved.spec.budget if budget else None,
+        budget=resolved.spec.budget if budget and not fork else None,
+        take_over=take_over,
     )
     _session(resolved, folder, settings, as_json=as_json, quiet=quiet)
+
+
+def _fork(
+    origin: RunFolder, campaign: ResolvedCampaign, run_dir: Path | None, at: int | None
+) -> RunFolder:
+    import time
+
+    from heuresis.campaign.changes import listed
+    from heuresis.campaign.forking import fork_run
+
+    made = fork_run(origin, campaign, now=time.time(), run_dir=run_dir, at=at)
+    changed = f", with {listed(made.changed)}" if made.changed else ", with the same settings"
+    note(f"forked from {origin.path.name} after entry {made.shared}{changed}")
+    return made.folder
+
+
+def _refuse_changes(
+    folder: RunFolder, campaign: ResolvedCampaign, overrides: list[str] | None
+) -> None:
+    """Explain what ``resume`` without ``--fork`` cannot do."""
+    from heuresis.campaign.changes import changed_error
+    from heuresis.campaign.resolve import load_campaign
+    from heuresis.errors import UserError
+
+    own = load_campaign(folder.resolved)
+    if overrides and own.spec_hash != campaign.spec_hash:
+        raise changed_error(folder, campaign, own.document())
+    option = "--set" if overrides else "--at or --run-dir"
+    raise UserError(f"{option} goes with --fork; the budget is changed with --budget LIMIT=VALUE")
 
 
 def check(campaign: Campaign, overrides: Overrides = None, as_json: Json = False) -> None:

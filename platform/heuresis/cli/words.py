@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from heuresis.engine.budget import budget_words, duration
+
 if TYPE_CHECKING:
-    from heuresis.engine.budget import Budget
     from heuresis.records import Measurement
     from heuresis.search.objective import Constraint, DesirabilityTerm
 
@@ -32,21 +33,6 @@ def measured(measurement: Measurement, *, unit: bool = False) -> str:
 def unit_word(unit: str) -> str:
     """Return a unit for people: nothing for dimensionless, Å for angstrom."""
     return {"1": "", "angstrom": "Å", "angstrom2": "Å²"}.get(unit, unit)
-
-
-def duration(seconds: float) -> str:
-    """Write a duration: ``8 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02d} min"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"
 
 
 def wish(term: DesirabilityTerm, unit: str) -> str:
@@ -78,15 +64,6 @@ def limit(constraint: Constraint, unit: str) -> str:
     return " and ".join(parts)
 
 
-def budget_words(budget: Budget) -> str:
-    """Say what a campaign may spend."""
-    parts = []
-    if isinstance(budget.evaluations, int):
-        parts.append(f"{budget.evaluations} evaluations")
-    elif budget.evaluations is not None:
-        parts += [f"{count} evaluations of {name}" for name, count in budget.evaluations.items()]
-    if budget.candidates is not None:
-        parts.append(f"{budget.candidates} candidates")
-    if budget.wall_time is not None:
-        parts.append(f"{duration(budget.wall_time)} of running time")
-    return ", ".join(parts)
+__all__ = [
+    "budget_words", "duration", "limit", "measured", "number", "unit_word", "wish",
+]  # fmt: skip

@@ -51,3 +51,32 @@ class Budget(Record):
     wall_time: Annotated[float, BeforeValidator(_duration_or_seconds)] | None = Field(
         None, description="running time over all sessions, e.g. `10 min`"
     )
+
+
+def duration(seconds: float) -> str:
+    """Write a duration: ``8 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def budget_words(budget: Budget) -> str:
+    """Say what a campaign may spend."""
+    parts = []
+    if isinstance(budget.evaluations, int):
+        parts.append(f"{budget.evaluations} evaluations")
+    elif budget.evaluations is not None:
+        parts += [f"{count} evaluations of {name}" for name, count in budget.evaluations.items()]
+    if budget.candidates is not None:
+        parts.append(f"{budget.candidates} candidates")
+    if budget.wall_time is not None:
+        parts.append(f"{duration(budget.wall_time)} of running time")
+    return ", ".join(parts)

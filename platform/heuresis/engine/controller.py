@@ -24,6 +24,7 @@ from heuresis.events import (
     Entry,
     Event,
     Finished,
+    Forked,
     Learned,
     LearnRequested,
     Proposed,
@@ -37,6 +38,7 @@ from heuresis.tasks import ProposeTask, Settlement, Task
 WAIT_s = 0.25
 """How long to wait for a result before looking whether a stop was asked."""
 SETTLEMENTS_PER_APPEND = 64
+REPLAY_BATCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +92,40 @@ class Controller:
         if at_once:
             self._stop_now.set()
 
-    def replay(self, *, versions: dict[str, str] | None = None) -> None:
+    def replay(
+        self,
+        *,
+        versions: dict[str, str] | None = None,
+        seen: Callable[[Sequence[Entry]], None] | None = None,
+    ) -> None:
         """Fold the ledger into the state; write the first event of a new ledger.
+
+        Args:
+            versions: what the first event says of versions.
+            seen: is shown the entries in order, some at a time, so that one reading serves all.
 
         Raises:
             LedgerError: the ledger belongs to another campaign or spec.
         """
+        spec_hash: str | None = None
+        batch: list[Entry] = []
         for entry in self._ledger.read():
-            if isinstance(entry.event, CampaignStarted):
-                self._require_same_campaign(entry.event)
-            self.state.apply(entry.event)
+            if isinstance(entry.event, CampaignStarted | Forked):
+                spec_hash = entry.event.spec_hash
+            try:
+                self.state.apply(entry.event)
+            except LookupError:
+                self._require_same_campaign(spec_hash)
+                raise
             self._sequence = entry.sequence
+            if seen is not None:
+                batch.append(entry)
+                if len(batch) == REPLAY_BATCH:
+                    seen(batch)
+                    batch = []
+        if seen is not None and batch:
+            seen(batch)
+        self._require_same_campaign(spec_hash)
         if not self.state.started:
             started = CampaignStarted(
                 campaign=self.plan.campaign,
@@ -110,10 +135,10 @@ class Controller:
             )
             self._record([(started, None)])
 
-    def _require_same_campaign(self, started: CampaignStarted) -> None:
-        if started.spec_hash != self.plan.spec_hash:
+    def _require_same_campaign(self, spec_hash: str | None) -> None:
+        if spec_hash is not None and spec_hash != self.plan.spec_hash:
             raise LedgerError(
-                f"the ledger was written for spec {started.spec_hash[:12]},"
+                f"the ledger was written for spec {spec_hash[:12]},"
                 f" this campaign has spec {self.plan.spec_hash[:12]}"
             )
 

@@ -21,6 +21,7 @@ from heuresis.events import (
     CampaignStarted,
     Event,
     Finished,
+    Forked,
     IslandsReset,
     Judged,
     Learned,
@@ -117,13 +118,19 @@ class CampaignState:
         """Evaluations that the budget still allows this oracle; infinity when unlimited."""
         limit = self.budget.evaluations
         if isinstance(limit, int):
-            metered = [o for o in self.plan.oracles if o.metered] or list(self.plan.oracles)
-            if oracle not in metered:
+            if oracle not in self._metered():
                 return math.inf
-            return limit - sum(self.spent[o.name] for o in metered)
+            return limit - self.spent_metered()
         if limit is not None and oracle.name in limit:
             return limit[oracle.name] - self.spent[oracle.name]
         return math.inf
+
+    def _metered(self) -> list[OraclePlan]:
+        return [o for o in self.plan.oracles if o.metered] or list(self.plan.oracles)
+
+    def spent_metered(self) -> int:
+        """Return the evaluations that an integer budget counts: reserved or settled."""
+        return sum(self.spent[oracle.name] for oracle in self._metered())
 
     def admissible(self) -> float:
         """Candidates that the budget still allows into the cascade."""
@@ -164,6 +171,8 @@ class CampaignState:
                 self.resets += 1
             case BudgetExtended():
                 self.budget = Budget.model_validate(event.budget)
+                self.finished = None
+            case Forked():
                 self.finished = None
             case Finished():
                 self.finished = event.reason

@@ -17,6 +17,7 @@ from heuresis.events import (
     CampaignStarted,
     Entry,
     Finished,
+    Forked,
     IslandsReset,
     Judged,
     Learned,
@@ -67,6 +68,8 @@ class CampaignView:
         self.started: CampaignStarted | None = None
         self.finished: str | None = None
         """Reason of the last `Finished`; None while it runs, was interrupted, or was extended."""
+        self.forked: Forked | None = None
+        """Where this run left the history of another; the latest fork, if there were several."""
         self.sequence = 0
         self.evaluations = 0
         """Settled evaluations, failures included, of the metered oracles: the x axis."""
@@ -214,6 +217,9 @@ class CampaignView:
                 self.resets.append((self.evaluations, event))
             case BudgetExtended():
                 self.finished = None
+            case Forked() as event:
+                self.finished = None
+                self.forked = event
             case Finished() as event:
                 self.finished = event.reason
             case _:  # requests: what matters is what came of them

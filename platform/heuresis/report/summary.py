@@ -54,6 +54,11 @@ def summary(view: CampaignView) -> dict[str, Any]:
         "campaign": view.started.campaign if view.started else None,
         "spec_hash": view.started.spec_hash if view.started else None,
         "seed": view.started.seed if view.started else None,
+        "forked_from": (
+            {"run": view.forked.origin, "shared_entries": view.forked.shared}
+            if view.forked is not None
+            else None
+        ),
         "finished": view.finished,
         "running_s": view.running_s,
         "evaluations": view.evaluations,

@@ -1,23 +1,25 @@
+"""What is special to the ledger in a file; what every ledger does stands in the contract."""
+
 from __future__ import annotations
 
+import hashlib
+import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from heuresis.errors import CorruptLedgerError, LedgerError
-from heuresis.events import BudgetExtended, CampaignStarted, Entry, Finished
+from heuresis.events import CampaignStarted, Finished
 from heuresis.ledger import SQLiteLedger
-from heuresis.records import Timing
+from heuresis.ledger.schema import LEDGER_SCHEMA
+from heuresis.ledger.sqlite import head_path
+from heuresis.testing.ledger_contract import entry
 
-
-def entry(sequence: int, reason: str = "budget", recorded_at: float = 0.0) -> Entry:
-    return Entry(
-        sequence=sequence,
-        event=Finished(reason=f"{reason} {sequence}"),
-        recorded_at=recorded_at,
-        timing=Timing(submitted_at=1.0, started_at=2.0, ended_at=3.0, duration_s=recorded_at),
-    )
+ASSETS = Path(__file__).parent / "assets"
+SCHEMA_1_HEAD = "69129fbb83ffa052f32d777e8c712e42508ce44841637b56361f61831dcabf9c"
 
 
 @pytest.fixture
@@ -25,73 +27,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.sqlite"
 
 
-def written(path: Path, count: int = 5) -> SQLiteLedger:
-    ledger = SQLiteLedger.open(path, create=True)
-    ledger.append([entry(n) for n in range(1, count + 1)])
-    return ledger
+def write(path: Path, count: int = 5) -> None:
+    with closing(SQLiteLedger.open(path, create=True)) as ledger:
+        ledger.append([entry(n) for n in range(1, count + 1)])
 
 
-def test_what_was_appended_is_read_back_equal(path: Path) -> None:
-    started = CampaignStarted(campaign="é", spec_hash="ab", seed=1, versions={"xtb": "xtb@1"})
-    first = Entry(sequence=1, event=started, recorded_at=1.5)
-    second = Entry(sequence=2, event=BudgetExtended(budget={"evaluations": 9}), recorded_at=2.5)
-    ledger = SQLiteLedger.open(path, create=True)
-    ledger.append([first])
-    ledger.append([second])
-    ledger.close()
-    reopened = SQLiteLedger.open(path)
-    assert list(reopened.read()) == [first, second]
-    assert list(reopened.read(after=1)) == [second]
-    assert reopened.last_sequence == 2
-    reopened.close()
-
-
-def test_reading_pages_through_many_entries(path: Path) -> None:
-    ledger = written(path, 2500)
-    assert [e.sequence for e in ledger.read(after=10)] == list(range(11, 2501))
-    ledger.close()
-
-
-def test_clocks_are_outside_the_checksum(tmp_path: Path) -> None:
-    heads = []
-    for number in range(2):
-        ledger = SQLiteLedger.open(tmp_path / f"{number}.sqlite", create=True)
-        ledger.append([entry(1, recorded_at=float(number))])
-        heads.append(ledger.checksum)
-        ledger.close()
-    assert heads[0] == heads[1]
-
-
-def test_appending_again_is_idempotent_and_conflicts_are_refused(path: Path) -> None:
-    ledger = written(path)
-    ledger.append([entry(4), entry(5), entry(6)])
-    assert ledger.last_sequence == 6
-    with pytest.raises(LedgerError, match="entry 3 is already written with another payload"):
-        ledger.append([entry(3, reason="other")])
-    with pytest.raises(LedgerError, match="expected entry 7, got 9"):
-        ledger.append([entry(9)])
-    assert ledger.last_sequence == 6
-    ledger.close()
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE events SET payload = replace(payload, 'budget 3', 'budget 4') WHERE sequence = 3",
-        "DELETE FROM events WHERE sequence = 3",
-        "UPDATE events SET checksum = '00' WHERE sequence = 3",
-    ],
-)
-def test_a_changed_or_missing_entry_is_named(path: Path, damage: str) -> None:
-    written(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute(damage)
-    connection.close()
-    ledger = SQLiteLedger.open(path)
-    read: list[int] = []
-    with pytest.raises(CorruptLedgerError, match="entry 3 is missing or was changed"):
-        read.extend(e.sequence for e in ledger.read())
-    ledger.close()
+def execute(path: Path, *statements: str) -> list[Any]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return [connection.execute(statement).fetchall() for statement in statements][-1]
 
 
 def test_a_file_that_is_no_ledger_is_refused(path: Path) -> None:
@@ -101,35 +44,171 @@ def test_a_file_that_is_no_ledger_is_refused(path: Path) -> None:
     with pytest.raises(LedgerError, match="cannot open the ledger"):
         SQLiteLedger.open(path)
     path.unlink()
-    sqlite3.connect(path).execute("CREATE TABLE t (x)").connection.close()
+    execute(path, "CREATE TABLE t (x)")
     with pytest.raises(LedgerError, match="not a Heuresis ledger"):
+        SQLiteLedger.open(path, create=True)
+
+
+def test_a_ledger_of_a_later_schema_is_refused_and_left_alone(path: Path) -> None:
+    write(path)
+    execute(path, "UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    for read_only in (True, False):
+        with pytest.raises(LedgerError, match=r"schema 99; .* knows schemas 1 to \d+: upgrade"):
+            SQLiteLedger.open(path, read_only=read_only)
+    assert execute(path, "SELECT value FROM meta") == [("99",)]
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events WHERE sequence = 1; END",
+        "CREATE VIEW evil AS SELECT 1",
+        "CREATE TABLE more (x)",
+    ],
+)
+def test_a_file_with_something_built_in_is_refused(path: Path, crafted: str) -> None:
+    write(path)
+    execute(path, crafted)
+    with pytest.raises(CorruptLedgerError, match=r"which no ledger has: somebody changed"):
         SQLiteLedger.open(path)
 
 
-def test_another_schema_version_is_refused(path: Path) -> None:
-    written(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    connection.commit()
-    connection.close()
-    with pytest.raises(LedgerError, match="has ledger schema 99"):
+def test_every_append_is_synced_to_the_disk(path: Path) -> None:
+    with closing(SQLiteLedger.open(path, create=True)) as ledger:
+        pragma = {name: ledger._query(f"PRAGMA {name}")[0][0] for name in ("journal_mode",
+                  "synchronous", "trusted_schema", "cell_size_check")}  # fmt: skip
+    assert pragma == {
+        "journal_mode": "wal", "synchronous": 2, "trusted_schema": 0, "cell_size_check": 1,
+    }  # fmt: skip
+
+
+# -- the end -----------------------------------------------------------------------------------
+
+
+def copy_while_written(path: Path, target: Path) -> None:
+    """Copy the file of a ledger whose write-ahead log still holds what was appended last."""
+    with closing(SQLiteLedger.open(path)) as ledger:
+        ledger.append([entry(n) for n in range(ledger.last_sequence + 1, 10)])
+        for file in path.parent.glob(f"{path.name}*"):
+            shutil.copy(file, target.with_name(file.name.replace(path.name, target.name)))
+
+
+def test_a_lost_write_ahead_log_is_noticed(path: Path) -> None:
+    write(path)
+    copy = path.with_name("copy.sqlite")
+    copy_while_written(path, copy)
+    copy.with_name("copy.sqlite-wal").unlink()
+    for read_only in (True, False):
+        with pytest.raises(CorruptLedgerError, match="ends at entry 5, but 9 had been written"):
+            SQLiteLedger.open(copy, read_only=read_only)
+
+
+def test_a_torn_write_ahead_log_loses_no_more_than_the_torn_append(path: Path) -> None:
+    write(path)
+    copy = path.with_name("copy.sqlite")
+    copy_while_written(path, copy)
+    log = copy.with_name("copy.sqlite-wal")
+    log.write_bytes(log.read_bytes()[:-100])  # the last frame of the last append
+    with pytest.raises(CorruptLedgerError, match="ends at entry 5, but 9 had been written"):
+        SQLiteLedger.open(copy, read_only=True)
+    with closing(SQLiteLedger.open(copy, read_only=True, check_end=False)) as ledger:
+        assert [e.sequence for e in ledger.read()] == [1, 2, 3, 4, 5]
+
+
+def test_an_older_copy_put_in_its_place_is_noticed(path: Path) -> None:
+    write(path, 3)
+    old = path.with_name("old")
+    shutil.copy(path, old)
+    write(path, 8)
+    shutil.copy(old, path)
+    with pytest.raises(CorruptLedgerError, match="ends at entry 3, but 8 had been written"):
         SQLiteLedger.open(path)
 
 
-def test_a_read_only_ledger_cannot_be_written(path: Path) -> None:
-    written(path).close()
-    ledger = SQLiteLedger.open(path, read_only=True)
-    assert len(list(ledger.read())) == 5
-    with pytest.raises(LedgerError, match="cannot append"):
-        ledger.append([entry(6)])
-    ledger.close()
+def test_another_history_put_in_its_place_is_noticed(path: Path) -> None:
+    write(path, 5)
+    other = path.with_name("other.sqlite")
+    with closing(SQLiteLedger.open(other, create=True)) as ledger:
+        ledger.append([entry(n, reason="other") for n in range(1, 9)])
+    shutil.copy(other, path)
+    with pytest.raises(CorruptLedgerError, match="entry 5 is not the one that was written here"):
+        SQLiteLedger.open(path)
 
 
-def test_sessions_keep_the_running_time(path: Path) -> None:
-    ledger = written(path)
-    number = ledger.begin_session(100.0, {"pid": 1})
-    ledger.note_session(number, 107.0, 7.0, None)
-    assert ledger.sessions()[0]["ending"] is None
-    ledger.note_session(number, 109.0, 9.0, "finished")
-    assert [(s["seconds"], s["ending"]) for s in ledger.sessions()] == [(9.0, "finished")]
-    ledger.close()
+def test_a_missing_or_unreadable_note_of_the_end_is_no_damage(path: Path) -> None:
+    write(path)
+    for content in (b"", b"5 abc\n", b"\xff" * 20):
+        head_path(path).write_bytes(content)
+        SQLiteLedger.open(path, read_only=True).close()
+    head_path(path).unlink()
+    write(path, 6)
+    assert head_path(path).read_text().split()[0] == "6"
+
+
+# -- older schemas -----------------------------------------------------------------------------
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_there_is_an_old_file_for_every_schema_before_the_current_one() -> None:
+    there = {int(file.stem.removeprefix("schema-")) for file in ASSETS.glob("schema-*.sqlite")}
+    assert there == set(range(1, LEDGER_SCHEMA))
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ASSETS / "schema-1.sqlite", tmp_path / "ledger.sqlite"))
+
+
+def test_an_old_file_is_read_without_being_changed(old: Path) -> None:
+    with closing(SQLiteLedger.open(old, read_only=True)) as ledger:
+        entries = list(ledger.read())
+        assert (ledger.schema, ledger.checksum, len(entries)) == (1, SCHEMA_1_HEAD, 72)
+        assert isinstance(entries[0].event, CampaignStarted)
+        assert entries[-1].event == Finished(reason="budget")
+        assert sum(e.timing is not None for e in entries) == 30
+        assert [s["ending"] for s in ledger.sessions()] == ["finished", "finished"]
+        assert ledger.lease().holder is None
+        assert ledger.specs() == ledger.artifacts() == {}
+    assert digest(old) == digest(ASSETS / "schema-1.sqlite")
+
+
+def test_an_old_file_is_migrated_when_opened_for_writing_and_kept(old: Path) -> None:
+    with closing(SQLiteLedger.open(old, read_only=True)) as ledger:
+        before = list(ledger.read())
+    with closing(SQLiteLedger.open(old)) as ledger:
+        assert (ledger.schema, ledger.checksum) == (LEDGER_SCHEMA, SCHEMA_1_HEAD)
+        assert list(ledger.read()) == before
+        ledger.append([entry(73)])
+        ledger.note_artifact("a", "b")
+        assert len(ledger.sessions()) == 2
+    kept = old.with_name("ledger.sqlite.schema-1")
+    with closing(SQLiteLedger.open(kept, read_only=True)) as ledger:
+        assert (ledger.schema, ledger.checksum) == (1, SCHEMA_1_HEAD)
+        assert list(ledger.read()) == before
+    with closing(SQLiteLedger.open(old)) as ledger:
+        assert ledger.last_sequence == 73
+
+
+def test_a_migration_that_fails_leaves_the_old_file(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> list[str]:
+        return ["ALTER TABLE events ADD COLUMN version INTEGER", "CREATE TABLE nonsense"]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("heuresis.ledger.sqlite.steps", broken)
+        with pytest.raises(LedgerError, match="cannot open the ledger"):
+            SQLiteLedger.open(old)
+    with closing(SQLiteLedger.open(old, read_only=True)) as ledger:
+        assert ledger.schema == 1
+        assert len(list(ledger.read())) == 72
+    SQLiteLedger.open(old).close()
+
+
+def test_a_heuresis_of_before_the_migration_cannot_write_the_migrated_file(old: Path) -> None:
+    SQLiteLedger.open(old).close()
+    with pytest.raises(sqlite3.OperationalError, match="7 columns but 6 values"):
+        execute(old, "INSERT INTO events VALUES (73, 'finished', '{}', '', 0.0, NULL)")
