@@ -16,7 +16,7 @@ class Covariance(PluginConfig):
     """Block of counts → weight of its MinMax similarity."""
     descriptors: float = Field(default=0.4, ge=0)
     """Weight of the squared exponential on standardised descriptors."""
-    length: float = Field(default=3.0, gt=0)
+    length: float = Field(default=1.5, gt=0)
     """Its length scale, in standard deviations."""
 
     @model_validator(mode="after")
