@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -39,7 +39,12 @@ from heuresis_oracles.dynamics.observables import (
 )
 from heuresis_oracles.dynamics.simulation import Protocol, Trajectory, simulate
 from heuresis_oracles.embedding import embed, positions_angstrom
-from heuresis_oracles.molecules import parse_single_molecule, unpaired_electrons
+from heuresis_oracles.molecules import (
+    MMFF94_ELEMENTS,
+    parse_single_molecule,
+    require_measurable_space,
+    unpaired_electrons,
+)
 from heuresis_oracles.outcomes import evaluate_each, version_with
 
 if TYPE_CHECKING:
@@ -141,6 +146,20 @@ class OpenMMMolecularDynamics:
                 "Eastman et al., J. Phys. Chem. B 128, 109 (2024); Halgren, J. Comput. Chem. 17,"
                 " 490 (1996)"
             ),
+        )
+
+    @classmethod
+    def check_space(cls, config: Config, space: Any) -> None:
+        """Refuse a space in which nothing can be measured; loads no physics.
+
+        Raises:
+            UserError: says what does not fit.
+        """
+        require_measurable_space(
+            space,
+            max_atoms=config.max_atoms,
+            elements=MMFF94_ELEMENTS,
+            way_out="measure with another oracle, or allow other elements",
         )
 
     def __init__(self, config: Config) -> None:

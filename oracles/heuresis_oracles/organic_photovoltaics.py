@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -168,6 +168,15 @@ class OrganicPhotovoltaics:
                 " 1652 (2019)"
             ),
         )
+
+    @classmethod
+    def check_space(cls, config: Config, space: Any) -> None:
+        """Refuse a space in which nothing can be measured; loads no physics.
+
+        Raises:
+            UserError: says what does not fit.
+        """
+        XTB.check_space(config.xtb, space)
 
     def __init__(self, config: Config) -> None:
         self.config = config

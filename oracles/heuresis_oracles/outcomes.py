@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-from heuresis.errors import CalculationError, ImplausibleResultError, OracleSetupError
+from heuresis.errors import (
+    CalculationError,
+    ImplausibleResultError,
+    OracleSetupError,
+    UserError,
+)
 from heuresis.records import Candidate, Evaluation, Failure, FailureCause, Outcome
 
 _CAUSES: tuple[tuple[type[Exception], FailureCause], ...] = (
@@ -49,5 +54,17 @@ def version_with(own: str, *packages: str) -> str:
     """Return an oracle version that changes with the codes beneath, e.g. ``1+tblite-0.8.0``.
 
     Reads package metadata only, so it imports no physics.
+
+    Raises:
+        UserError: one of the packages is not installed; says what to run.
     """
-    return "+".join([own, *(f"{package}-{version(package)}" for package in packages)])
+    parts = [own]
+    for package in packages:
+        try:
+            parts.append(f"{package}-{version(package)}")
+        except PackageNotFoundError:
+            raise UserError(
+                f"this oracle computes with the package '{package}', which is not installed;"
+                f" run: pip install {package}"
+            ) from None
+    return "+".join(parts)

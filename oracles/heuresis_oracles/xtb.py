@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,7 @@ from heuresis.records import (
     OutputDeclaration,
 )
 from heuresis_oracles.electronic import ElectronicState, SMALLEST_GAP_eV
+from heuresis_oracles.molecules import MMFF94_ELEMENTS, require_measurable_space
 from heuresis_oracles.outcomes import evaluate_each, version_with
 from heuresis_oracles.relaxation import Optimizer
 from heuresis_oracles.threads import limit_native_threads
@@ -182,6 +183,20 @@ class XTB:
                 " Grimme, Bannwarth, Shushkov, J. Chem. Theory Comput. 13, 1989 (2017);"
                 " ionisation: Asgeirsson, Bauer, Grimme, Chem. Sci. 8, 4879 (2017)"
             ),
+        )
+
+    @classmethod
+    def check_space(cls, config: Config, space: Any) -> None:
+        """Refuse a space in which nothing can be measured; loads no physics.
+
+        Raises:
+            UserError: says what does not fit.
+        """
+        require_measurable_space(
+            space,
+            max_atoms=config.max_atoms,
+            elements=MMFF94_ELEMENTS if config.starting_geometry == "MMFF94" else None,
+            way_out="set starting_geometry: ETKDG, which needs no MMFF94 parameters",
         )
 
     def __init__(self, config: Config) -> None:

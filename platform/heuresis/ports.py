@@ -117,7 +117,12 @@ class Observer(Protocol):
 
 
 class Oracle(Protocol):
-    """Measures named properties. A class is built as ``Oracle(config)``."""
+    """Measures named properties. A class is built as ``Oracle(config)``.
+
+    It may have a class method ``check_space(config, space)`` that raises a `UserError` when it can
+    measure nothing there, or not on this machine; ``heuresis check`` asks it, before anything is
+    spent, so it must load nothing heavy.
+    """
 
     Config: ClassVar[Any]  # a subclass of PluginConfig; Any, for class attributes are invariant
 

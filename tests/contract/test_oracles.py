@@ -16,6 +16,8 @@ EXOTIC = "C[Hg]C"
 
 def test_no_oracle_is_forgotten() -> None:
     assert registry.names(registry.ORACLES) == [
+        "command",
+        "http",
         "openmm-md",
         "organic-photovoltaics",
         "pmo",

@@ -159,7 +159,7 @@ class _Resolver:
         space_class, space_config = self._plugin(SPACES, spec.space, ("space",))
         self.space_is_known = space_class is not None
         space = self._attempt(("space",), lambda: space_class(space_config))
-        oracles = [self._oracle(name, section) for name, section in spec.oracles.items()]
+        oracles = [self._oracle(name, one, space) for name, one in spec.oracles.items()]
         proposers = [self._proposer(i, one, space) for i, one in enumerate(spec.proposers)]
         self._names()
         if all(oracle is not None for oracle in oracles):
@@ -215,7 +215,7 @@ class _Resolver:
             )
         return found, None
 
-    def _oracle(self, name: str, section: OracleSection) -> ResolvedOracle | None:
+    def _oracle(self, name: str, section: OracleSection, space: Any) -> ResolvedOracle | None:
         at = ("oracles", name)
         found, config = self._plugin(ORACLES, section, at)
         if config is None:
@@ -231,6 +231,8 @@ class _Resolver:
                 f"oracle kind '{section.kind}' measures {', '.join(declaration.spaces)},"
                 f" not {self.spec.space.kind} (space.kind); remove it or change the space",
             )
+        elif space is not None and hasattr(found, "check_space"):
+            self._attempt((*at, "kind"), lambda: found.check_space(config, space))
         return ResolvedOracle(name=name, section=section, config=config, declaration=declaration)
 
     def _proposer(

@@ -1,0 +1,1 @@
+"""Oracles that live outside of this process: a program, a service. One exchange for both."""
