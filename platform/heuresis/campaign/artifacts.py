@@ -24,7 +24,7 @@ def folder_digest(folder: Path) -> str:
         RunError: it holds a link, which would let it reach outside.
     """
     whole = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
+    for file in [folder, *sorted(folder.rglob("*"))]:
         if file.is_symlink():
             raise RunError(f"{file} is a link; learned states hold plain files only")
         if file.is_dir():

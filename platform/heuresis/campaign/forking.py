@@ -75,9 +75,9 @@ def fork_run(
             history = _cut(source, origin, at)
             if history.finished is not None and not any(c.key.startswith("budget") for c in found):
                 raise RunError(
-                    f"{origin.path.name} is finished ({history.finished}) at entry {history.shared},"
-                    " so a fork has nothing left to do there: grant more with --budget"
-                    " evaluations=N, or leave it earlier with --at ENTRY"
+                    f"{origin.path.name} is finished ({history.finished}), so a fork has nothing"
+                    " left to do there: grant more with --budget evaluations=N, or leave it earlier"
+                    " with --at ENTRY"
                 )
             folder = create_run(campaign, run_dir, runs=origin.path.parent)
             try:

@@ -7,9 +7,10 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from heuresis.campaign.resolve import ResolvedCampaign
 from heuresis.errors import LedgerError, RunError
@@ -19,6 +20,18 @@ from heuresis.ledger.sqlite import SQLiteLedger, sync_folder
 RUNS = Path("runs")
 _ATTEMPTS = 1000
 _NOTING = threading.Lock()
+
+
+class _Facts(BaseModel):
+    """What is read back of `RunFolder.facts`; the rest is for people."""
+
+    model_config = ConfigDict(extra="allow")
+
+    executor: Literal["ray", "inline"] | None = None
+    tracking_uri: str | None = None
+    mlflow_run_id: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    metered: list[str] | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,12 +81,25 @@ class RunFolder:
         return self.path / "error.txt"
 
     def read_facts(self) -> dict[str, Any]:
-        """Return what earlier sessions noted, an empty mapping if there is nothing readable."""
+        """Return what earlier sessions noted, an empty mapping if there is nothing readable.
+
+        Raises:
+            RunError: somebody changed it into what no session writes.
+        """
         try:
             facts = json.loads(self.facts.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return facts if isinstance(facts, dict) else {}
+        try:
+            _Facts.model_validate(facts, strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "the whole"
+            raise RunError(
+                f"{self.facts}: {key} is not what a session writes ({first['msg']}); delete the"
+                " file: all that counts is in the ledger"
+            ) from error
+        return dict(facts)
 
     def note_facts(self, **facts: Any) -> None:
         """Add facts for people and for the next session; replaces the file in one step."""
@@ -156,7 +182,10 @@ def find_run(name: str, *, runs: Path = RUNS) -> RunFolder:
     Raises:
         RunError: there is none; lists the runs that are there.
     """
-    for path in (Path(name), runs / name):
+    places = [Path(name)]
+    if Path(name).name == name and name not in ("", ".", ".."):  # a name leads nowhere else
+        places.append(runs / name)
+    for path in places:
         if (path / "ledger.sqlite").is_file():
             return RunFolder(path.absolute())
     there = sorted(p.parent.name for p in runs.glob("*/ledger.sqlite")) if runs.is_dir() else []

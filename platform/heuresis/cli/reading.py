@@ -27,12 +27,18 @@ def show(
     candidate: Annotated[
         str | None, typer.Argument(metavar="[CANDIDATE]", help="Its text, or digits of its id.")
     ] = None,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Draw which slot was busy when.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Summarise a run; or tell everything about one candidate."""
+    """Summarise a run; or tell everything about one candidate; or draw its timeline."""
     from heuresis.campaign.run_folder import find_run
 
     folder = find_run(run)
+    if timeline:
+        _show_timeline(folder, as_json)
+        return
     if candidate is not None:
         _show_candidate(folder, candidate, as_json)
         return
@@ -207,6 +213,10 @@ def _print_summary(folder: RunFolder, view: CampaignView) -> None:
     name = started.campaign if started else "empty"
     screen.print(f"[bold]{name}[/bold]  {state}  ", end="", soft_wrap=True)
     screen.print(str(folder.path), style="dim", soft_wrap=True, markup=False)
+    if view.forked is not None:
+        screen.print(
+            f"forked from {view.forked.origin} after entry {view.forked.shared}", markup=False
+        )
     if view.best is not None:
         screen.print(
             f"best {number(view.best_score or 0.0, 3)}  {view.best.candidate.text}", markup=False
@@ -235,6 +245,16 @@ def _print_summary(folder: RunFolder, view: CampaignView) -> None:
             markup=False,
             style="dim",
         )
+
+
+def _show_timeline(folder: RunFolder, as_json: bool) -> None:
+    from heuresis.cli.timeline import print_timeline, read_timeline
+
+    found = read_timeline(folder)
+    if as_json:
+        print_json({"run": str(folder.path), **found.document()})
+        return
+    print_timeline(console(), found)
 
 
 def _show_candidate(folder: RunFolder, wanted: str, as_json: bool) -> None:
