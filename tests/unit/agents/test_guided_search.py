@@ -270,3 +270,49 @@ def test_checking_a_campaign_says_what_the_space_does_not_offer(tmp_path: Path) 
     with pytest.raises(SpecError, match="reads the counts 'rolls'") as refused:
         load_campaign(file)
     assert refused.value.line == 8
+
+
+def test_the_pool_keeps_the_most_promising_and_forgets_what_was_judged() -> None:
+    config = {**FEW, "pool": {"size": 20, "parents": 10}, "stages": [{"candidates": 15}]}
+    proposer, proposals = search(config, 24, count=2)
+    pool = proposer._pool
+    assert pool is not None
+    assert pool.living <= 1.5 * 20
+    texts = [pool[place].text for place in range(len(pool))]
+    assert len(set(texts)) == len(texts)
+    belief = pool.belief
+    living = np.isfinite(belief.mean)
+    assert int(living.sum()) == pool.living
+    measured = {one.text for one in proposals}
+    assert not measured & {text for text, alive in zip(texts, living, strict=True) if alive}
+    # What an outsider proposed and had measured leaves the pool as well.
+    place = int(np.flatnonzero(living)[0])
+    proposer.observe([told(texts[place], 0.1)])
+    again = proposer.propose(PROMPT, 30, np.random.default_rng(1))
+    assert texts[place] not in {one.text for one in again}
+
+
+def test_the_pool_follows_from_the_history_not_from_questions() -> None:
+    first, proposals = search(FEW, 20)
+    second = GuidedSearch(GuidedSearch.Config(**FEW), SPACE)
+    for one in proposals:
+        second.observe([told(one.text, likeness(one.text))])
+        second.propose(PROMPT, 3, np.random.default_rng(99))
+    assert first._pool is not None
+    assert second._pool is not None
+    assert [first._pool[i] for i in range(len(first._pool))] == [
+        second._pool[i] for i in range(len(second._pool))
+    ]
+
+
+def test_a_pool_is_made_in_steps_that_the_stage_names() -> None:
+    config = {**FEW, "stages": [{"candidates": 3, "every": 5, "rounds": 2}]}
+    proposer = GuidedSearch(GuidedSearch.Config(**config), SPACE)
+    sizes = []
+    for length in range(2, 14):
+        proposer.observe([told("C" * length, 0.1 * length / 14)])
+        sizes.append(len(proposer._pool) if proposer._pool else 0)
+    assert sizes[:4] == [0] * 4
+    assert 5 <= sizes[4] <= 15
+    assert sizes[4:9] == [sizes[4]] * 5
+    assert sizes[9] > sizes[8]
