@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
+    from heuresis_agents.guided.makers import Makers
     from heuresis_agents.guided.settings import PoolSettings
     from heuresis_agents.guided.sources import Made, Source
     from heuresis_models.gaussian_process.followed import Followed
@@ -48,6 +49,7 @@ class Pool:
 
     Args:
         sources: who makes candidates.
+        makers: how many each makes.
         history: what is known.
         settings: see `PoolSettings`.
         features: computes features of texts.
@@ -57,12 +59,17 @@ class Pool:
     def __init__(
         self,
         sources: Sequence[Source],
+        makers: Makers,
         history: History,
         settings: PoolSettings,
         features: Callable[[Sequence[str]], Features],
         followed: Followed,
     ) -> None:
         self._sources = sources
+        self._makers = makers
+        self._saved = np.zeros(len(sources), dtype=np.int64)
+        """Candidates that each source is still to make."""
+        self._last_made = history.judged
         self._history = history
         self._settings = settings
         self._features = features
@@ -91,38 +98,66 @@ class Pool:
         belief = self._followed.belief
         return Posterior(np.where(self._living, belief.mean, -np.inf), belief.deviation)
 
-    def judged(self, text: str) -> None:
-        """Take note that a text was judged, whoever proposed it."""
+    def judged(self, text: str) -> int | None:
+        """Take note that a text was judged, whoever proposed it; return whose it is, if here."""
         self._seen.add(text)
         place = self._place.pop(text, None)
-        if place is not None:
-            self._living[place] = False
+        if place is None:
+            return None
+        self._living[place] = False
+        return self._made[place].source
 
     def breed(
-        self, count: int, rounds: int, breeding: Breeding, rng: Generator, prompt: Prompt
+        self,
+        count: int,
+        rounds: int,
+        breeding: Breeding,
+        rng: Generator,
+        prompt: Prompt,
+        *,
+        saving: bool = False,
     ) -> None:
-        """Make about ``count`` candidates in rounds, each on the shoulders of the best so far."""
+        """Make about ``count`` candidates in rounds, each on the shoulders of the best so far.
+
+        With ``saving``, sources that make many at once save theirs up until it is time; then they
+        come first, so that the others build on them.
+        """
+        slow = np.array([saving and source.every > 1 for source in self._sources])
+        if slow.any():
+            self._make_saved(breeding, rng, prompt)
         for made in range(rounds):
             each = count * (made + 1) // rounds - count * made // rounds
             if each:
-                self._round(each, breeding, rng, prompt)
+                counts = self._makers.divided(each, rng)
+                self._saved += np.where(slow, counts, 0)
+                self._round(np.where(slow, 0, counts), breeding, rng, prompt)
         if len(self) > _FULL * self._settings.size:
             self._cut_back()
 
-    def _round(self, count: int, breeding: Breeding, rng: Generator, prompt: Prompt) -> None:
-        shares = np.array([source.share for source in self._sources])
-        counts = rng.multinomial(count, shares / shares.sum())
+    def _make_saved(self, breeding: Breeding, rng: Generator, prompt: Prompt) -> None:
+        last, now = self._last_made, self._history.judged
+        self._last_made = now
+        due = np.array([now // source.every > last // source.every for source in self._sources])
+        counts = np.where(due, self._saved, 0)
+        if counts.any():
+            self._saved -= counts
+            self._round(counts, breeding, rng, prompt)
+
+    def _round(
+        self, counts: NDArray[np.int64], breeding: Breeding, rng: Generator, prompt: Prompt
+    ) -> None:
         best = self._promising(breeding, rng)
 
         def draw(rng: Generator) -> Parent | None:
             return self._parent(best, breeding, rng, prompt)
 
         fresh: dict[str, Made] = {}
-        for source, asked in zip(self._sources, counts, strict=True):
+        for place, (source, asked) in enumerate(zip(self._sources, counts, strict=True)):
             if asked:
+                self._makers.made(place, int(asked))
                 for made in source.children(prompt, draw, int(asked), rng, self._seen):
                     if made.text not in self._seen:
-                        fresh.setdefault(made.text, made)
+                        fresh.setdefault(made.text, made._replace(source=place))
         self._add(list(fresh.values()))
 
     def _promising(self, breeding: Breeding, rng: Generator) -> list[int]:

@@ -13,6 +13,15 @@ from heuresis_agents.libraries import LibraryFile
 from heuresis_models.gaussian_process.settings import SurrogateSettings
 
 
+class LessonSettings(PluginConfig):
+    """When a source learns from what was measured; how is a setting of its own."""
+
+    every: int = Field(200, gt=0, description="measurements between two learning steps")
+    examples: int = Field(
+        1024, gt=0, description="the best measured, shown to the source; it may take fewer"
+    )
+
+
 class SourceSettings(PluginConfig):
     """One proposer that over-generates."""
 
@@ -24,6 +33,15 @@ class SourceSettings(PluginConfig):
     parents: int = Field(
         16, gt=0, description="parents shown at most; graph-moves draws two for each child instead"
     )
+    every: int = Field(
+        1,
+        gt=0,
+        description="measurements between two makings: its candidates are saved up and made at"
+        " once, which is worth it where starting costs much, as in a language model",
+    )
+    lessons: LessonSettings | None = Field(
+        None, description="let it learn; for proposers that can, such as language-model"
+    )
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
@@ -33,6 +51,8 @@ class SourceSettings(PluginConfig):
             self.checked()
         except UserError as error:
             raise ValueError(str(error)) from error
+        if self.lessons is not None and not hasattr(load(PROPOSERS, self.kind), "learn"):
+            raise ValueError(f"the source '{self.kind}' cannot learn; drop its lessons")
         return self
 
     def checked(self) -> Any:
@@ -81,6 +101,14 @@ class PoolSettings(PluginConfig):
     )
 
 
+class SourceBanditSettings(PluginConfig):
+    """Let the sources that make the best candidates make more of them."""
+
+    top: int = Field(25, gt=0, description="success: to enter this many best of the campaign")
+    window: int = Field(500, gt=0, description="measurements that are remembered")
+    floor: float = Field(0.2, ge=0, le=1, description="of the candidates, divided by share alone")
+
+
 class BurstSettings(PluginConfig):
     """What to do when the search stands still."""
 
@@ -98,6 +126,9 @@ class GuidedSearchConfig(PluginConfig):
 
     sources: tuple[SourceSettings, ...] = Field(
         (SourceSettings(kind="graph-moves"),), min_length=1, description="who makes candidates"
+    )
+    source_bandit: SourceBanditSettings | None = Field(
+        None, description="None: sources make candidates by their shares"
     )
     library: LibrarySettings | None = Field(
         None, description="where the search starts; None: with what the sources make of nothing"

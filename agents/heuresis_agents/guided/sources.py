@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from heuresis.ports import Trainable
 from heuresis.records import Candidate, Prompt, ScoredCandidate
 from heuresis.registry import PROPOSERS, load
+from heuresis_agents.guided.choice import canonical_or_none
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
     from heuresis.ports import DesignSpace, Proposer
     from heuresis_agents.graph_moves.moves import Child
+    from heuresis_agents.guided.history import History
     from heuresis_agents.guided.settings import SourceSettings
 
 
@@ -46,6 +49,8 @@ class Made(NamedTuple):
     score: float = 0.0
     """What was expected of it when it was made."""
     log_likelihood: float | None = None
+    source: int = 0
+    """Place of who made it among the sources."""
 
 
 @runtime_checkable
@@ -65,13 +70,28 @@ class Source:
     Args:
         settings: see `SourceSettings`.
         proposer: what they describe.
+        space: says what its texts are.
     """
 
-    def __init__(self, settings: SourceSettings, proposer: Proposer) -> None:
+    def __init__(self, settings: SourceSettings, proposer: Proposer, space: DesignSpace) -> None:
         self.share = settings.share
+        self.every = settings.every
+        self._lessons = settings.lessons
         self._most_parents = settings.parents
         self._proposer = proposer
+        self._space = space
         self._breeder = proposer if isinstance(proposer, Breeder) else None
+
+    def lesson_due(self, judged: int) -> bool:
+        """Tell whether it learns when so many were judged."""
+        return self._lessons is not None and judged % self._lessons.every == 0
+
+    def learn(self, history: History, rng: Generator) -> None:
+        """Let it take a learning step on the best that are known."""
+        assert self._lessons is not None
+        assert isinstance(self._proposer, Trainable)
+        count = min(self._lessons.examples, history.scored)
+        self._proposer.learn([history.ranked(rank) for rank in range(count)], rng)
 
     def children(
         self,
@@ -121,15 +141,14 @@ class Source:
             for exemplar, parent in zip(exemplars, shown, strict=True)
         }
         asked = prompt.model_copy(update={"exemplars": exemplars})
-        return [
-            Made(
-                one.text,
-                one.operator,
-                _roots(roots.get(parent, (parent,)) for parent in one.parents),
-                log_likelihood=one.log_likelihood,
-            )
-            for one in self._proposer.propose(asked, count, rng)
-        ]
+        made = []
+        for one in self._proposer.propose(asked, count, rng):
+            # One candidate is one text here, or it would be ranked again after it was measured.
+            text = canonical_or_none(self._space, one.text)
+            if text is not None:
+                parents_of = _roots(roots.get(parent, (parent,)) for parent in one.parents)
+                made.append(Made(text, one.operator, parents_of, log_likelihood=one.log_likelihood))
+        return made
 
 
 def _roots(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
@@ -142,4 +161,4 @@ def make_sources(settings: Sequence[SourceSettings], space: DesignSpace) -> list
     Raises:
         UserError: one cannot work in this space.
     """
-    return [Source(one, load(PROPOSERS, one.kind)(one.checked(), space)) for one in settings]
+    return [Source(one, load(PROPOSERS, one.kind)(one.checked(), space), space) for one in settings]

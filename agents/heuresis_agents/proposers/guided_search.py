@@ -5,6 +5,8 @@ well; a Gaussian process that has seen every measurement says what each may be w
 promising by an upper confidence bound are proposed. It starts from a library, if there is one: a
 few candidates at random, then those that the process finds most promising.
 
+Sources that can learn do so while the history is told: their weights follow from it, too.
+
 It works in any space with features. What it proposes depends on the history it was told, the
 prompt, the count and the generator alone; everything it keeps in memory follows from the history.
 """
@@ -20,6 +22,7 @@ from heuresis.randomness import random_generator
 from heuresis.records import Observation, Prompt, Proposal
 from heuresis_agents.guided.choice import Choice, Choosing, Taken, canonical_or_none, choices
 from heuresis_agents.guided.history import History
+from heuresis_agents.guided.makers import Makers
 from heuresis_agents.guided.pool import Breeding, Pool
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
 
@@ -63,6 +66,8 @@ class GuidedSearch:
         self._featured = self.check_space(config, space)
         self._blocks = config.surrogate.blocks
         self._sources = make_sources(config.sources, space)
+        self._shares = [source.share for source in self._sources]
+        self._makers = Makers(self._shares, config.source_bandit)
         self._shelf = Shelf(config.library, space, self._features) if config.library else None
         self._surrogate: SearchSurrogate | None = None
         self._make_surrogate = SearchSurrogate
@@ -94,11 +99,13 @@ class GuidedSearch:
         """Take note of what became of candidates, and think of new ones."""
         for told in news:
             scored = self.history.observe([told])
-            if self._pool is not None:
-                self._pool.judged(told.candidate.text)
+            pool = self._pool
+            source = pool.judged(told.candidate.text) if pool is not None else None
             if scored:
+                self._makers.measured(scored[0].score, source)
                 features = self._features([told.candidate.text])
                 self._fed().observe(features, [member.score for member in scored])
+            self._learn(told.candidate.id)
             self._think(told.candidate.id)
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
@@ -152,6 +159,18 @@ class GuidedSearch:
                 break
         return self._from_pool(pool, count, taken, rng)
 
+    def _learn(self, last: str) -> None:
+        """Give sources the lessons that are due."""
+        judged, library = self.history.judged, self.config.library
+        if not self.history.scored or (library is not None and judged < library.until):
+            return
+        assert self.history.first is not None
+        for place, source in enumerate(self._sources):
+            if source.lesson_due(judged):
+                stream = f"lesson {place} {last}"
+                rng = random_generator(int(self.history.first, 16), stream, judged)
+                source.learn(self.history, rng)
+
     def _think(self, last: str) -> None:
         """Make candidates for the pool, if it is time to."""
         judged, library = self.history.judged, self.config.library
@@ -167,11 +186,13 @@ class GuidedSearch:
         assert self.history.first is not None
         rng = random_generator(int(self.history.first, 16), last, judged)
         count = stage.candidates * stage.every
-        self._pool.breed(count, stage.rounds, self._breeding(), rng, _NO_QUESTION)
+        self._pool.breed(count, stage.rounds, self._breeding(), rng, _NO_QUESTION, saving=True)
 
     def _new_pool(self, *, keep: bool) -> Pool:
         followed = self._fed().follow() if keep else self._fed().candidates()
-        return Pool(self._sources, self.history, self.config.pool, self._features, followed)
+        # What is made for one question alone leaves no trace.
+        makers = self._makers if keep else Makers(self._shares, None)
+        return Pool(self._sources, makers, self.history, self.config.pool, self._features, followed)
 
     def _breeding(self) -> Breeding:
         config, burst = self.config, self._burst()

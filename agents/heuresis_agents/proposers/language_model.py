@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from heuresis_agents.proposers.asking import Question
 
-_ROUNDS = 3
-"""Times a batch is drawn at most to replace repeats; what is still missing then stays missing."""
-
 
 class LanguageModel:
     """Samples, regrows and fine-tunes; implements the ports ``Proposer`` and ``Trainable``.
@@ -77,10 +74,16 @@ class LanguageModel:
         joined; None: the rings of an exemplar."""
         regrow_keep: tuple[float, float] = (0.5, 0.75)
         """Least and greatest share of the exemplar's tokens that are kept."""
+        redraws: int = Field(default=2, ge=0)
+        """How often repeats are drawn again; what is still missing then stays missing."""
         learning: bool = True
         """False: the prior stays as it is, e.g. for a control arm."""
         learn_best: int = Field(default=64, gt=0)
         """Learn from at most this many of the best candidates."""
+        learn_replay: float | None = Field(default=None, gt=0)
+        """None: from all of these alike. A number k: rank r of N has the chance 1 / (k N + r)."""
+        learn_prior_weight: float = Field(default=0.0, ge=0)
+        """How much a learning step is held to what the prior would write; 0: not at all."""
         learn_updates: int = Field(default=8, gt=0)
         """Gradient steps of one learning step."""
         learn_batch: int = Field(default=64, gt=0)
@@ -199,6 +202,8 @@ class LanguageModel:
         )
         self._settings = FineTuning(
             best=config.learn_best,
+            replay=config.learn_replay,
+            prior_weight=config.learn_prior_weight,
             updates=config.learn_updates,
             batch=config.learn_batch,
             learning_rate=config.learning_rate,
@@ -221,7 +226,7 @@ class LanguageModel:
         """
         known = {exemplar.candidate.text for exemplar in prompt.exemplars} | set(prompt.in_flight)
         proposals: list[Proposal] = []
-        for _ in range(_ROUNDS):
+        for _ in range(1 + self._config.redraws):
             for proposal in self._draw(prompt, count - len(proposals), rng):
                 text = self._canonical(proposal.text)
                 if text not in known:
