@@ -19,8 +19,16 @@ SPACE = MoleculeSpace(MoleculeSpace.Config(heavy_atoms=(4, 40)))
 EXEMPLARS = ("CC(=O)Oc1ccccc1C(=O)O", "CN1CCC(Oc2ccc3[nH]ccc3c2)CC1", "N#Cc1ccc(-c2ccsc2)cc1")
 
 
+CRYSTALS = (
+    "<sg:225>'0'5'6'4{Na}|a{Cl}|b",
+    "<sg:221>'0'3'9'1{Sr}|a{Ti}|b{O}|c",
+    "<sg:136>'0'4'5'9'0'2'9'6{Ti}|a{O}|f'3'0'5",
+)
+
+
 def test_no_proposer_is_forgotten() -> None:
     assert registry.names(registry.PROPOSERS) == [
+        "crystal-moves",
         "graph-moves",
         "guided-search",
         "hosted-language-model",
@@ -44,6 +52,31 @@ class TestGraphMovesInANarrowSpace(ProposerContract):
             MoleculeSpace.Config(elements=("C", "N"), heavy_atoms=(5, 12), stereo="strip")
         )
         return ProposerCase(proposer, {}, space, ("CCNCCC", "C1CCNCC1", "Nc1ccccc1"))
+
+
+class TestCrystalMoves(ProposerContract):
+    @pytest.fixture
+    def case(self) -> ProposerCase:
+        pytest.importorskip("pymatgen", reason="crystals need the extra 'crystals'")
+        proposer = registry.load(registry.PROPOSERS, "crystal-moves")
+        space = registry.load(registry.SPACES, "crystal")
+        return ProposerCase(proposer, {}, space(space.Config(atoms=(2, 20))), CRYSTALS, 0.9)
+
+
+@pytest.mark.slow
+class TestLanguageModelOfCrystals(ProposerContract):
+    @pytest.fixture
+    def case(self) -> ProposerCase:
+        pytest.importorskip("pymatgen", reason="crystals need the extra 'crystals'")
+        proposer = registry.load(registry.PROPOSERS, "language-model")
+        space = registry.load(registry.SPACES, "crystal")
+        config = {"prior": "heuresis-base", "learn_updates": 1, "learn_batch": 4}
+        config |= {"guard_samples": 0, "max_tokens": 128}
+        # Its weights write many crystals whose charges do not balance: docs/model/generation.md.
+        return ProposerCase(
+            proposer, config, space(space.Config(charges="any")), CRYSTALS, valid_share=0.2,
+            only_kind=False,
+        )  # fmt: skip
 
 
 class TestLibrary(ProposerContract):
