@@ -57,3 +57,12 @@ def events(run: Path) -> list[Any]:
 
 def settled(run: Path) -> list[tuple[str, str, int]]:
     return [(e.oracle, e.candidate, e.attempt) for e in events(run) if isinstance(e, Settled)]
+
+
+def finished_once(factory: pytest.TempPathFactory) -> Path:
+    """Run the campaign to its end, once for a module of tests; each works on a copy."""
+    folder = factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patched:
+        toy = write_toy(folder, patched)
+        assert heuresis("run", toy, *RUN, "-q") == 0
+    return folder / "runs" / "toy-1"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from toy_runs import RUN, events, heuresis, settled, write_toy
+from toy_runs import RUN, events, finished_once, heuresis, settled, write_toy
 
 from heuresis.events import Asked, BudgetExtended, CampaignStarted, Forked, Learned, Settled
 from heuresis.ledger.sqlite import SQLiteLedger
@@ -20,12 +20,15 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_toy(tmp_path, monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_once(tmp_path_factory)
+
+
 @pytest.fixture
-def run(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+def run(toy: Path, tmp_path: Path, finished: Path) -> Path:
     """A finished run of thirty evaluations."""
-    assert heuresis("run", toy, *RUN, "-q") == 0
-    capsys.readouterr()
-    return tmp_path / "runs" / "toy-1"
+    return Path(shutil.copytree(finished, tmp_path / "runs" / "toy-1"))
 
 
 def checksums(run: Path) -> list[str]:
@@ -140,7 +143,7 @@ def test_a_fork_with_the_same_settings_goes_on_as_the_origin_would_have(
 
 
 def test_a_fork_starts_with_what_was_learned(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    learned = [e.checkpoint for e in events(run) if isinstance(e, Learned)]
+    learned = [str(e.checkpoint) for e in events(run) if isinstance(e, Learned)]
     assert len(learned) >= 2
     grant = ["--budget", "evaluations=34", "-q"]
     assert heuresis("resume", "toy-1", "--fork", *grant) == 0
