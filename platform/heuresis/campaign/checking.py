@@ -5,15 +5,26 @@ from __future__ import annotations
 from contextlib import closing
 
 from heuresis.campaign.artifacts import artifact_name, checkpoint_folder, folder_digest
-from heuresis.campaign.run_folder import RunFolder, named, open_ledger
+from heuresis.campaign.run_folder import RunFolder, ledger_database, named, open_ledger, open_writer
 from heuresis.errors import HeuresisError, LedgerError, RunError
 from heuresis.events import Learned
-from heuresis.ledger.verification import Findings, Recovery, recover_sqlite, verify_sqlite
+from heuresis.ledger.verification import (
+    Findings,
+    Recovery,
+    recover_entries,
+    recover_sqlite,
+    verify_entries,
+    verify_sqlite,
+)
 
 
 def verify_run(folder: RunFolder) -> Findings:
     """Check a run's ledger, then that the latest learned states are those that were saved."""
-    findings = verify_sqlite(folder.ledger)
+    if ledger_database(folder) is None:
+        findings = verify_sqlite(folder.ledger)
+    else:
+        with closing(open_ledger(folder)) as ledger:
+            findings = verify_entries(ledger, Findings(place=ledger.place))
     findings.problems = [named(problem, folder) for problem in findings.problems]
     if findings.is_good:
         findings.problems += _checkpoint_problems(folder)
@@ -49,6 +60,9 @@ def recover_run(folder: RunFolder) -> Recovery | None:
         RunError: a process writes it, or nothing of it can be read.
     """
     try:
-        return recover_sqlite(folder.ledger)
+        if ledger_database(folder) is None:
+            return recover_sqlite(folder.ledger)
+        with closing(open_writer(folder)) as ledger:
+            return recover_entries(ledger, ledger.put_aside)
     except LedgerError as error:
         raise RunError(named(str(error), folder)) from error

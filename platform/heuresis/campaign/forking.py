@@ -15,7 +15,14 @@ from pathlib import Path
 from heuresis.campaign.artifacts import artifact_name, checkpoint_folder
 from heuresis.campaign.changes import Change, changes, forbid
 from heuresis.campaign.resolve import ResolvedCampaign
-from heuresis.campaign.run_folder import RunFolder, create_run, named, open_ledger
+from heuresis.campaign.run_folder import (
+    RunFolder,
+    create_run,
+    ledger_database,
+    named,
+    open_ledger,
+    open_writer,
+)
 from heuresis.errors import LedgerError, RunError
 from heuresis.events import BudgetExtended, Entry, Finished, Forked, Learned
 from heuresis.ledger.boundary import Boundary
@@ -79,7 +86,13 @@ def fork_run(
                     " left to do there: grant more with --budget evaluations=N, or leave it earlier"
                     " with --at ENTRY"
                 )
-            folder = create_run(campaign, run_dir, runs=origin.path.parent)
+            database = ledger_database(origin)
+            folder = create_run(
+                campaign,
+                run_dir,
+                runs=origin.path.parent,
+                database=database[0] if database is not None else None,
+            )
             try:
                 _fill(source, folder, origin, campaign, history, tuple(found), now)
             except BaseException:
@@ -139,39 +152,53 @@ def _fill(
 ) -> None:
     if origin.original.is_file():
         shutil.copyfile(origin.original, folder.original)
+    if folder.ledger_place.is_file():
+        with closing(open_writer(folder)) as target:
+            _write(source, target, folder, origin, campaign, history, changed, now)
+        return
     # The ledger gets its name last: before that, the folder is no run.
     with tempfile.TemporaryDirectory(dir=folder.path, prefix=".fork-") as unfinished:
         path = Path(unfinished) / folder.ledger.name
         with closing(SQLiteLedger.open(path, create=True)) as target:
-            learned: dict[str, str] = {}
-            for entry in copy_entries(source, target, history.shared):
-                if isinstance(entry.event, Learned) and entry.event.checkpoint is not None:
-                    learned[entry.event.proposer] = entry.event.checkpoint
-            _copy_beside(source, target, history)
-            _copy_checkpoints(source, target, origin, folder, learned)
-            target.note_spec(campaign.spec_hash, campaign.document())
-            forked = Forked(
-                origin=origin.path.name,
-                shared=history.shared,
-                checksum=history.checksum,
-                spec_hash=campaign.spec_hash,
-                seed=campaign.spec.seed,
-                changed={c.key: c.after for c in changed if c.where != "run"},
-            )
-            limits = campaign.spec.budget.model_dump(mode="json", exclude_none=True)
-            target.append(
-                [
-                    Entry(sequence=history.shared + 1, event=forked, recorded_at=now),
-                    Entry(
-                        sequence=history.shared + 2,
-                        event=BudgetExtended(budget=limits),
-                        recorded_at=now,
-                    ),
-                ]
-            )
+            _write(source, target, folder, origin, campaign, history, changed, now)
         for file in (head_path(path), path):
             file.replace(folder.path / file.name)
         sync_folder(folder.path)
+
+
+def _write(
+    source: JournalLedger,
+    target: JournalLedger,
+    folder: RunFolder,
+    origin: RunFolder,
+    campaign: ResolvedCampaign,
+    history: _History,
+    changed: tuple[Change, ...],
+    now: float,
+) -> None:
+    learned: dict[str, str] = {}
+    for entry in copy_entries(source, target, history.shared):
+        if isinstance(entry.event, Learned) and entry.event.checkpoint is not None:
+            learned[entry.event.proposer] = entry.event.checkpoint
+    _copy_beside(source, target, history)
+    _copy_checkpoints(source, target, origin, folder, learned)
+    target.note_spec(campaign.spec_hash, campaign.document())
+    forked = Forked(
+        origin=origin.path.name,
+        shared=history.shared,
+        checksum=history.checksum,
+        spec_hash=campaign.spec_hash,
+        seed=campaign.spec.seed,
+        changed={c.key: c.after for c in changed if c.where != "run"},
+    )
+    limits = campaign.spec.budget.model_dump(mode="json", exclude_none=True)
+    first = history.shared + 1
+    target.append(
+        [
+            Entry(sequence=first, event=forked, recorded_at=now),
+            Entry(sequence=first + 1, event=BudgetExtended(budget=limits), recorded_at=now),
+        ]
+    )
 
 
 def _copy_beside(source: JournalLedger, target: JournalLedger, history: _History) -> None:

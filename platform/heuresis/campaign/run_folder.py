@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from heuresis.campaign.resolve import ResolvedCampaign
 from heuresis.errors import LedgerError, RunError
 from heuresis.ledger.journal import JournalLedger
+from heuresis.ledger.location import LedgerURL, parse_url, require_run_id, with_password
 from heuresis.ledger.sqlite import SQLiteLedger, sync_folder
 
 RUNS = Path("runs")
@@ -34,6 +36,15 @@ class _Facts(BaseModel):
     host: str | None = None
 
 
+class _Place(BaseModel):
+    """What stands in `RunFolder.ledger_place`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    run: str
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Names of what is in a run's folder."""
@@ -44,6 +55,16 @@ class RunFolder:
     def ledger(self) -> Path:
         """The append-only journal."""
         return self.path / "ledger.sqlite"
+
+    @property
+    def ledger_place(self) -> Path:
+        """Says in which database the journal is, if it is in none of this folder's files."""
+        return self.path / "ledger.json"
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether there is a journal, here or in a database."""
+        return self.ledger.is_file() or self.ledger_place.is_file()
 
     @property
     def original(self) -> Path:
@@ -111,15 +132,25 @@ class RunFolder:
 
 
 def create_run(
-    campaign: ResolvedCampaign, run_dir: Path | None = None, *, runs: Path = RUNS
+    campaign: ResolvedCampaign,
+    run_dir: Path | None = None,
+    *,
+    runs: Path = RUNS,
+    database: LedgerURL | None = None,
 ) -> RunFolder:
     """Make the folder of a new run, ``runs/<campaign>-<n>`` or ``run_dir``, and fill in the specs.
+
+    Args:
+        campaign: what will run.
+        run_dir: where; default: the next free number under ``runs``.
+        runs: where runs are by default.
+        database: keeps the ledger; None: a file in the folder.
 
     Raises:
         RunError: it cannot be written, or already holds a run.
     """
     folder = RunFolder((run_dir or _next_free(runs, campaign.spec.campaign)).absolute())
-    if folder.ledger.exists():
+    if folder.holds_a_run:
         raise RunError(
             f"{folder.path} already holds a run; continue it with: heuresis resume {folder.path}"
         )
@@ -129,6 +160,9 @@ def create_run(
             folder.original.write_bytes(campaign.file.read_bytes())
         write_durably(folder.resolved, resolved_yaml(campaign))
         folder.checkpoints.mkdir(exist_ok=True)
+        if database is not None:
+            place = _Place(url=database.shown, run=new_run_id(campaign.spec.campaign))
+            write_durably(folder.ledger_place, place.model_dump_json() + "\n")
     except OSError as error:
         raise RunError(
             f"cannot write the run folder {folder.path}: {error.strerror};"
@@ -186,11 +220,12 @@ def find_run(name: str, *, runs: Path = RUNS) -> RunFolder:
     if Path(name).name == name and name not in ("", ".", ".."):  # a name leads nowhere else
         places.append(runs / name)
     for path in places:
-        if (path / "ledger.sqlite").is_file():
+        if RunFolder(path).holds_a_run:
             return RunFolder(path.absolute())
-    there = sorted(p.parent.name for p in runs.glob("*/ledger.sqlite")) if runs.is_dir() else []
+    folders = sorted(runs.iterdir()) if runs.is_dir() else []
+    there = [path.name for path in folders if RunFolder(path).holds_a_run]
     known = f"runs here: {', '.join(there[-8:])}" if there else "there are no runs here yet"
-    raise RunError(f"no run at '{name}' (a folder with ledger.sqlite); {known}")
+    raise RunError(f"no run at '{name}' (a folder with a ledger); {known}")
 
 
 def open_ledger(folder: RunFolder) -> JournalLedger:
@@ -199,10 +234,7 @@ def open_ledger(folder: RunFolder) -> JournalLedger:
     Raises:
         RunError: it is missing or cannot be opened.
     """
-    try:
-        return SQLiteLedger.open(folder.ledger, read_only=True)
-    except LedgerError as error:
-        raise RunError(named(str(error), folder)) from error
+    return _open(folder, read_only=True, take_over=False)
 
 
 def open_writer(folder: RunFolder, *, take_over: bool = False) -> JournalLedger:
@@ -211,10 +243,51 @@ def open_writer(folder: RunFolder, *, take_over: bool = False) -> JournalLedger:
     Raises:
         RunError: another process works in it, or it cannot be opened.
     """
+    return _open(folder, read_only=False, take_over=take_over)
+
+
+def _open(folder: RunFolder, *, read_only: bool, take_over: bool) -> JournalLedger:
+    place = ledger_database(folder)
+    create = not read_only
     try:
-        return SQLiteLedger.open(folder.ledger, create=True, take_over=take_over)
+        if place is None:
+            return SQLiteLedger.open(
+                folder.ledger, create=create, read_only=read_only, take_over=take_over
+            )
+        from heuresis.ledger.postgresql import PostgreSQLLedger
+
+        return PostgreSQLLedger.open(
+            *place, create=create, read_only=read_only, take_over=take_over
+        )
     except LedgerError as error:
         raise RunError(named(str(error), folder)) from error
+
+
+def ledger_database(folder: RunFolder) -> tuple[LedgerURL, str] | None:
+    """Return the database and the name in it of a run's ledger; None: it is a file.
+
+    Raises:
+        RunError: what says so was changed.
+    """
+    try:
+        text = folder.ledger_place.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {folder.ledger_place}: {error.strerror}") from error
+    try:
+        place = _Place.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise RunError(
+            f"{folder.ledger_place} does not say where the ledger is: {error.errors()[0]['msg']}"
+        ) from error
+    url = parse_url(place.url, str(folder.ledger_place))
+    return with_password(url), require_run_id(place.run)
+
+
+def new_run_id(campaign: str) -> str:
+    """Return a name for a run in a database, where runs of many folders and hosts meet."""
+    return f"{campaign[:40].rstrip('-')}-{uuid.uuid4().hex[:8]}"
 
 
 def named(message: str, folder: RunFolder) -> str:

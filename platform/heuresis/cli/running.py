@@ -38,6 +38,13 @@ TrackingURI = Annotated[
     typer.Option(metavar="URI", help="MLflow store or server; default: runs/mlflow.sqlite."),
 ]
 NoMLflow = Annotated[bool, typer.Option("--no-mlflow", help="Keep nothing in MLflow.")]
+Ledger = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="postgresql://user@host/db keeps the ledger; default: $HEURESIS_LEDGER, else a file.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the final table.")]
 
@@ -51,6 +58,7 @@ def run(
     ray_address: RayAddress = None,
     tracking_uri: TrackingURI = None,
     no_mlflow: NoMLflow = False,
+    ledger: Ledger = None,
     overrides: Overrides = None,
     seed: Annotated[int | None, typer.Option(help="Replace the campaign's seed.")] = None,
     as_json: Json = False,
@@ -59,11 +67,13 @@ def run(
     """Run a campaign; Ctrl-C settles what runs and says how to resume."""
     from heuresis.campaign.resolve import load_campaign
     from heuresis.campaign.run_folder import create_run
+    from heuresis.ledger.location import chosen_url
 
+    database = chosen_url(ledger)
     changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
     resolved = load_campaign(campaign, changes)
     settings = _settings(executor, ray_address, tracking_uri, no_mlflow)
-    folder = create_run(resolved, run_dir)
+    folder = create_run(resolved, run_dir, database=database)
     _session(resolved, folder, settings, as_json=as_json, quiet=quiet)
 
 
@@ -218,7 +228,7 @@ def _session(
     try:
         end = session.run()
     except BaseException:
-        if folder.ledger.exists() and session.number:
+        if folder.holds_a_run and session.number:
             complain(f"the run stopped; once the cause is gone: heuresis resume {folder.path}")
         raise
     finally:

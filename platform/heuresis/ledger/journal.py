@@ -76,6 +76,14 @@ class JournalLedger(ABC):
         """Return the time by the clock that leases are judged by, Unix seconds."""
         return self._clock()
 
+    def put_aside(self, last: int) -> str:
+        """Move all entries above ``last`` away, where the database can; return where they are.
+
+        Raises:
+            LedgerError: it cannot.
+        """
+        raise LedgerError(f"{self.place} is recovered as a file, not entry by entry (above {last})")
+
     def _appended(self) -> None:  # noqa: B027 - most databases have nothing to do
         """Called after entries became durable."""
 

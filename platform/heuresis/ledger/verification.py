@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -80,6 +80,31 @@ def verify_entries(ledger: JournalLedger, findings: Findings) -> Findings:
     return findings
 
 
+def recover_entries(ledger: JournalLedger, put_aside: Callable[[int], str]) -> Recovery | None:
+    """Go back to the last good entry of a ledger whose database is sound.
+
+    Args:
+        ledger: open for writing.
+        put_aside: moves all entries above a number away and returns where they are.
+
+    Raises:
+        LedgerError: not even its first entry is good.
+    """
+    findings = verify_entries(ledger, Findings(place=ledger.place))
+    if findings.is_good:
+        return None
+    if findings.cut == 0:
+        raise LedgerError(f"nothing can be recovered of {ledger.place}: {findings.problems[0]}")
+    written = ledger.last_sequence
+    return Recovery(
+        kept=findings.cut,
+        good=findings.entries,
+        written=written,
+        damaged=put_aside(findings.cut),
+        problems=tuple(findings.problems),
+    )
+
+
 def verify_sqlite(path: Path) -> Findings:
     """Check a ledger file from end to end; changes nothing.
 
@@ -117,8 +142,8 @@ class Recovery:
     """Entries that could be read; those above ``kept`` were cut off to end at a whole place."""
     written: int | None
     """Entries that had been written, if that is known."""
-    damaged: Path
-    """Where the damaged file is now; what belongs to it stands beside it."""
+    damaged: str
+    """Where the damaged part is now: a file, or a table beside the ledger's."""
     problems: tuple[str, ...]
 
 
@@ -168,7 +193,7 @@ def recover_sqlite(path: Path) -> Recovery | None:
         kept=findings.cut,
         good=findings.entries,
         written=noted[0] if noted is not None else None,
-        damaged=damaged,
+        damaged=str(damaged),
         problems=tuple(findings.problems),
     )
 

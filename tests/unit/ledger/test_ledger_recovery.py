@@ -61,7 +61,7 @@ def mended(path: Path, entries: list[Entry]) -> int:
     damaged = path.read_bytes()
     done = recover_sqlite(path)
     assert done is not None
-    assert done.damaged.read_bytes() == damaged, "the damaged file was changed"
+    assert Path(done.damaged).read_bytes() == damaged, "the damaged file was changed"
     assert done.problems
     assert verify_sqlite(path).is_good
     with closing(SQLiteLedger.open(path)) as ledger:
@@ -179,7 +179,7 @@ def test_damaged_files_are_numbered(path: Path) -> None:
         execute(path, f"DELETE FROM events WHERE sequence = {200 - 50 * number}")
         done = recover_sqlite(path)
         assert done is not None
-        assert done.damaged.name == f"ledger.sqlite.damaged-{number}"
+        assert Path(done.damaged).name == f"ledger.sqlite.damaged-{number}"
 
 
 def test_a_recovery_that_died_half_way_is_taken_up_with_the_log(
