@@ -39,6 +39,7 @@ def command_of(line: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [*PROGRAMS[words[0]], *words[1:]], environment
 
 
+@pytest.mark.timeout(900)  # many processes, each of which imports the world
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_tutorial(page: Path, tmp_path: Path) -> None:
     text = page.read_text()
