@@ -17,6 +17,8 @@ EXOTIC = "C[Hg]C"
 def test_no_oracle_is_forgotten() -> None:
     assert registry.names(registry.ORACLES) == [
         "command",
+        "crystal-descriptors",
+        "crystal-relaxation",
         "http",
         "openmm-md",
         "organic-photovoltaics",
@@ -103,3 +105,53 @@ class TestMolecularDynamics(OracleContract):
             "conformers": 1,
         }
         return OracleCase(oracle, config, ("CO", "CCO"), refused=(UNREADABLE, EXOTIC))
+
+
+ROCK_SALT = "<sg:225>'0'5'6'4{Na}|a{Cl}|b"
+COPPER = "<sg:225>'0'3'6'1{Cu}|a"
+COPPER_GOLD = "<sg:221>'0'3'8'0{Cu}|c{Au}|a"
+
+
+class TestCrystalDescriptors(OracleContract):
+    @pytest.fixture
+    def case(self, tmp_path_factory: pytest.TempPathFactory) -> OracleCase:
+        pytest.importorskip("pymatgen", reason="crystals need the extra 'crystals'")
+        oracle = registry.load(registry.ORACLES, "crystal-descriptors")
+        known = tmp_path_factory.mktemp("known") / "known.txt"
+        known.write_text(f"{ROCK_SALT}\n")
+        return OracleCase(
+            oracle,
+            {"known": str(known)},
+            (ROCK_SALT, COPPER_GOLD),
+            refused=(UNREADABLE, "<sg:225>'0'5'6'4{Na}|a|a"),
+            space="crystal",
+        )
+
+
+class TestCrystalRelaxation(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        pytest.importorskip("spglib", reason="crystals need the extra 'crystals'")
+        oracle = registry.load(registry.ORACLES, "crystal-relaxation")
+        return OracleCase(
+            oracle,
+            {"potential": "EMT", "bulk_modulus": True, "dynamics_ps": 0.05},
+            (COPPER, COPPER_GOLD),
+            refused=(UNREADABLE, ROCK_SALT, "<sg:225>'0'1'5'0{Cu}|a"),
+            space="crystal",
+        )
+
+
+@pytest.mark.slow
+class TestCrystalRelaxationWithCHGNet(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        pytest.importorskip("chgnet", reason="CHGNet comes with the extra 'crystals'")
+        oracle = registry.load(registry.ORACLES, "crystal-relaxation")
+        return OracleCase(
+            oracle,
+            {"bulk_modulus": True, "dynamics_ps": 0.04},
+            (ROCK_SALT, "<sg:225>'0'4'2'1{Mg}|a{O}|b"),
+            refused=(UNREADABLE, "<sg:225>'0'5'0'0{Am}|a{O}|b", "<sg:225>'0'1'5'0{Cu}|a"),
+            space="crystal",
+        )
