@@ -61,6 +61,8 @@ def print_ending(screen: Console, session: Session, end: RunEnd) -> None:
     screen.print(funnel(view, [oracle.name for oracle in session.plan.oracles]))
     for line in failures(view):
         screen.print(f"failed   {line}", markup=False)
+    for line in view.rungs.lines():
+        screen.print(f"rung     {line}", markup=False)
     for line in asks(view):
         screen.print(f"asked    {line}", markup=False)
     for line in learning(view):

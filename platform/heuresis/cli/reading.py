@@ -234,6 +234,7 @@ def _print_summary(folder: RunFolder, view: CampaignView) -> None:
     screen.print(funnel(view, list(view.stages)))
     reasons = ", ".join(f"{count} {reason}" for reason, count in view.rejected.most_common(6))
     lines = [("rejected", [reasons] if reasons else []), ("failed", failures(view))]
+    lines.append(("rung", view.rungs.lines()))
     for title, texts in [*lines, ("asked", asks(view)), ("learned", learning(view, 5))]:
         for text in texts:
             screen.print(f"{title:9} {text}", markup=False)

@@ -333,7 +333,8 @@ def judge(
             score=judgement.bound,
         )
     uniform = float(random_generator(plan.seed, f"promote:{oracle}", entry.order).random())
-    promoted, reason = state.promotion.promotes(judgement.bound, uniform)
+    chance = state.chance(entry, judgement.bound)
+    promoted, reason = state.promotion.promotes(judgement.bound, uniform, chance)
     return Judged(
         candidate=candidate_id,
         oracle=oracle,

@@ -40,6 +40,7 @@ from heuresis.records import (
 )
 from heuresis.search.archive import Archive
 from heuresis.search.bandit import Bandit, BestScores
+from heuresis.search.chances import Chances
 from heuresis.search.promotion import PromotionRule
 from heuresis.tasks import EvaluateTask, LearnTask, ProposeTask, Task
 
@@ -60,6 +61,8 @@ class ActiveCandidate:
     stage: int = 0
     attempt: int = 0
     bound: float = 1.0
+    priority: float = 1.0
+    """Who is measured first at a rung: the greater."""
     measurements: dict[str, Measurement] = field(default_factory=dict)
 
 
@@ -71,6 +74,7 @@ class CampaignState:
         self.budget: Budget = plan.budget
         self.archive = Archive(plan.search)
         self.promotion = PromotionRule(plan.search.promotion)
+        self._chances = Chances(len(plan.oracles) - 1)
         self.bandit = Bandit(plan.search.bandit.window)
         self._bar = BestScores(plan.search.bandit.top)
         self.active: dict[str, ActiveCandidate] = {}
@@ -228,7 +232,7 @@ class CampaignState:
 
     def _enqueue(self, candidate_id: str) -> None:
         entry = self.active[candidate_id]
-        bisect.insort(self._queues[entry.stage], (-entry.bound, entry.order, candidate_id))
+        bisect.insort(self._queues[entry.stage], (-entry.priority, entry.order, candidate_id))
 
     def _submitted(self, event: Submitted) -> None:
         stage = self._stages[event.oracle]
@@ -263,9 +267,11 @@ class CampaignState:
             self._enqueue(event.candidate)
             return
         if event.verdict == "promoted":
+            entry.bound = event.bound if event.bound is not None else entry.bound
+            chance = self.chance(entry, entry.bound)
+            entry.priority = entry.bound if chance is None else chance
             entry.stage += 1
             entry.attempt = 0
-            entry.bound = event.bound if event.bound is not None else entry.bound
             self._enqueue(event.candidate)
             return
         del self.active[event.candidate]
@@ -280,6 +286,7 @@ class CampaignState:
                     desirabilities=desirabilities,
                 )
             )
+        self._learn_chances(entry, event)
         if event.score is not None:
             self.promotion.add_completed(event.score)
         signature = tuple(round(d, SIGNATURE_DIGITS) for d in desirabilities.values())
@@ -297,6 +304,35 @@ class CampaignState:
                 epoch=entry.epoch,
                 completed=event.verdict == "completed",
             )
+
+    def chance(self, entry: ActiveCandidate, bound: float) -> float | None:
+        """Return the chance of a candidate to end above the threshold; None: nobody asks for it."""
+        threshold = self.promotion.threshold()
+        if self.plan.search.promotion.rule != "learned" or threshold is None:
+            return None
+        return self._chances.chance(entry.stage, self._values(entry, entry.stage), bound, threshold)
+
+    def _learn_chances(self, entry: ActiveCandidate, event: Judged) -> None:
+        """Take note, for each rung that a candidate left behind, how much of its bound was left."""
+        if self.plan.search.promotion.rule != "learned":
+            return
+        final = event.score if event.verdict == "completed" else None
+        # What a later rung dropped keeps what was still possible: the most favourable reading.
+        left = final if final is not None else event.bound if event.verdict == "dropped" else 0.0
+        for rung in range(entry.stage):
+            values = self._values(entry, rung)
+            measured = {name: entry.measurements[name] for name in values}
+            bound = self.plan.objective.judge(measured).bound
+            kept = min(1.0, (left or 0.0) / bound) if bound > 0.0 else 0.0
+            self._chances.add(rung, values, kept)
+
+    def _values(self, entry: ActiveCandidate, rung: int) -> dict[str, float]:
+        """Return what the oracles up to a rung measured of a candidate."""
+        return {
+            name: measurement.value
+            for name, measurement in entry.measurements.items()
+            if self._stages[name.partition(".")[0]] <= rung
+        }
 
     def _succeeded(self, event: Judged, signature: tuple[float, ...]) -> bool | None:
         """Tell whether a final verdict is a success of its proposer; None: it says nothing."""

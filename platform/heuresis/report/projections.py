@@ -35,6 +35,7 @@ from heuresis.report.rows import (
     StageCounts,
     Tally,
 )
+from heuresis.report.rungs import Rungs
 from heuresis.report.shares import AskHistory
 from heuresis.search.objective import Objective
 
@@ -107,6 +108,7 @@ class CampaignView:
         """Running seconds until the first candidate was completed."""
         self._scatter_stride = 1
         self._open: dict[str, CandidateRecord] = {}
+        self.rungs = Rungs()
         self._texts: dict[str, str] = {}
         self._timed_task: dict[str, str] = {}
         self._shares: deque[tuple[int, int, int]] = deque()
@@ -315,6 +317,7 @@ class CampaignView:
 
     def _judged(self, event: Judged) -> None:
         self._stage(event.oracle).verdicts[event.verdict] += 1
+        self.rungs.judged(event)
         if event.verdict in ("promoted", "retry"):
             return
         record = self._open.pop(event.candidate, None)

@@ -42,7 +42,8 @@ def funnel(view: CampaignView) -> str:
         heading("", kind=""),
         heading("What left here", kind=""),
     ]
-    return "<h2>Funnel</h2>" + table(headings, rows)
+    said = "".join(f"<p>{escape(line)}</p>" for line in view.rungs.lines())
+    return "<h2>Funnel</h2>" + table(headings, rows) + said
 
 
 def _funnel_row(label: str, count: int, widest: float, words: str) -> list[str]:

@@ -8,6 +8,9 @@ from collections import deque
 
 from heuresis.search.settings import PromotionSettings
 
+WARM_UP = "warm-up"
+RANDOM_SHARE = "random share"
+"""Reasons of promotions that the rule itself did not ask for."""
 WINDOW = 500
 """Completed scores that the quantile looks back on: it follows a search that improves."""
 
@@ -40,13 +43,25 @@ class PromotionRule:
             return None
         return self._sorted[math.floor(self.settings.quantile * len(self._sorted))]
 
-    def promotes(self, bound: float, uniform: float) -> tuple[bool, str | None]:
-        """Decide, given a uniform random number in [0, 1); return (promote, reason)."""
+    def promotes(
+        self, bound: float, uniform: float, chance: float | None = None
+    ) -> tuple[bool, str | None]:
+        """Decide; return (promote, reason).
+
+        Args:
+            bound: upper limit of the final score.
+            uniform: random number in [0, 1).
+            chance: estimated probability to reach the threshold; None: the bound alone decides.
+        """
         threshold = self.threshold()
         if threshold is None:
-            return True, "warm-up"
-        if bound >= threshold:
+            return True, WARM_UP
+        possible = bound >= threshold
+        likely = chance is None or chance >= self.settings.chance
+        if possible and likely:
             return True, None
         if uniform < self.settings.random_share:
-            return True, "random share"
+            return True, RANDOM_SHARE
+        if chance is not None and possible:
+            return False, f"the chance to reach {threshold:.3f} is {chance:.0%}"
         return False, f"bound {bound:.3f} is below {threshold:.3f}"

@@ -12,11 +12,19 @@ from heuresis.records import Record
 class PromotionSettings(Record):
     """When a half-measured candidate goes on to the next, costlier oracle."""
 
+    rule: Literal["bound", "learned"] = Field(
+        "bound",
+        description="promote while the bound beats the quantile; or while the chance to end above"
+        " it, learned from candidates that went on, is large enough",
+    )
+    chance: float = Field(
+        0.2, gt=0.0, lt=1.0, description="with `rule: learned`: least chance that is promoted"
+    )
     quantile: float = Field(
         0.5,
         ge=0.0,
         lt=1.0,
-        description="promote while the optimistic bound beats this quantile of completed scores",
+        description="of completed scores: what a candidate must be able to beat",
     )
     warm_up: int = Field(8, ge=0, description="promote everything until so many are completed")
     random_share: float = Field(
