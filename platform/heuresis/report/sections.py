@@ -42,7 +42,7 @@ def funnel(view: CampaignView) -> str:
         heading("", kind=""),
         heading("What left here", kind=""),
     ]
-    said = "".join(f"<p>{escape(line)}</p>" for line in view.rungs.lines())
+    said = "".join(f"<p>{escaped(line)}</p>" for line in view.rungs.lines())
     return "<h2>Funnel</h2>" + table(headings, rows) + said
 
 
