@@ -1,4 +1,4 @@
-"""Molecular dynamics of one molecule in vacuum with MMFF94 in OpenMM: how it moves.
+"""Molecular dynamics of one molecule with MMFF94 in OpenMM: how it moves.
 
 Sources: OpenMM 8: Eastman et al., J. Phys. Chem. B 128, 109 (2024); MMFF94: Halgren, J. Comput.
 Chem. 17, 490 (1996).
@@ -27,10 +27,17 @@ from heuresis.records import (
     OutputDeclaration,
 )
 from heuresis_oracles.connectivity import require_same_connectivity
+from heuresis_oracles.dynamics.conformations import (
+    conformers,
+    hydrogen_bonds,
+    is_drifting,
+    surface,
+)
 from heuresis_oracles.dynamics.observables import (
     Estimate,
     longest_distance,
     mean_of,
+    radii_of_gyration,
     root_mean_square_fluctuation,
     rotatable_torsions,
     shape,
@@ -64,7 +71,23 @@ _OUTPUTS: dict[str, tuple[str, str]] = {
     "length_angstrom": ("angstrom", "mean largest distance between two heavy atoms"),
     "temperature_K": ("K", "mean kinetic temperature of the run"),
 }
+MoreObservable = Literal["surface", "hydrogen-bonds", "conformers"]
+_MORE_OUTPUTS: dict[str, dict[str, tuple[str, str]]] = {
+    "surface": {
+        "solvent_accessible_area_angstrom2": ("angstrom2", "area that a probe of 1.4 Å reaches"),
+        "polar_accessible_area_angstrom2": ("angstrom2", "its share of N, O and their hydrogens"),
+    },
+    "hydrogen-bonds": {
+        "intramolecular_hydrogen_bonds": ("1", "mean number of hydrogen bonds within the molecule"),
+    },
+    "conformers": {
+        "conformers_visited": ("1", "torsional states seen, three wells per rotatable bond"),
+        "largest_conformer_population": ("1", "share of the time in the commonest of them"),
+    },
+}
 _TEMPERATURE_SIGMAS = 5.0
+_DRIFT_SIGMAS = 5.0
+_DRIFT_SHARE = 0.05
 _TEMPERATURE_SLACK = 0.03
 _DRIFT_LIMIT_kT_PER_DOF_PER_PS = 0.02
 
@@ -89,11 +112,20 @@ class OpenMMMolecularDynamics:
         conservation_check_ps: float = Field(default=1.0, gt=0.0, le=100.0)
         """Length of the constant-energy run that checks the time step."""
         variant: Literal["MMFF94", "MMFF94s"] = "MMFF94"
+        solvent: Literal["water"] | None = None
+        """Implicit solvent (generalised Born, OBC II, with a surface term); by default vacuum."""
+        observables: tuple[MoreObservable, ...] = ()
+        """What to read besides flexibility and shape."""
         conformers: int = Field(default=4, ge=1, le=200)
         max_atoms: int = Field(default=150, ge=2)
         """Largest molecule, with hydrogens."""
         platform: Literal["Reference", "CPU"] = "Reference"
         """OpenMM platform; Reference is the faster one for a single molecule, and exact."""
+
+        @property
+        def protocol(self) -> Protocol:
+            """How a molecule is simulated with these settings."""
+            return Protocol(**self.model_dump(exclude={"conformers", "max_atoms", "observables"}))
 
         @model_validator(mode="after")
         def _consistent(self) -> OpenMMMolecularDynamics.Config:
@@ -120,11 +152,11 @@ class OpenMMMolecularDynamics:
         """Say what is measured with this config; imports no physics."""
         return OracleDeclaration(
             kind="openmm-md",
-            version=version_with("1", "openmm", "rdkit"),
+            version=version_with("2", "openmm", "rdkit"),
             spaces=("molecule",),
             outputs={
                 name: OutputDeclaration(unit=unit, description=description, has_uncertainty=True)
-                for name, (unit, description) in _OUTPUTS.items()
+                for name, (unit, description) in _outputs(config).items()
             },
             checks={
                 "finite": "no coordinate or velocity became NaN",
@@ -137,6 +169,10 @@ class OpenMMMolecularDynamics:
                     f" {_TEMPERATURE_SLACK:.0%} of {config.temperature_K:g} K"
                 ),
                 "same-connectivity": "bonds of the last frame equal those of the SMILES",
+                "equilibrated": (
+                    "radius of gyration of both halves within"
+                    f" {_DRIFT_SIGMAS:g} standard errors or {_DRIFT_SHARE:.0%}"
+                ),
             },
             cost_class=CostClass.SECONDS,
             isolated=True,
@@ -183,23 +219,22 @@ class OpenMMMolecularDynamics:
         molecule = parse_single_molecule(smiles, max_atoms=config.max_atoms)
         _require_simulable(molecule, smiles)
         molecule = embed(molecule, conformers=config.conformers, seed=seed)
-        protocol = Protocol(**config.model_dump(exclude={"conformers", "max_atoms"}))
         trajectory = simulate(
-            molecule, positions_angstrom(molecule), protocol, derived_seed(seed, "dynamics")
+            molecule, positions_angstrom(molecule), config.protocol, derived_seed(seed, "dynamics")
         )
         self._judge(trajectory)
         require_same_connectivity(molecule, trajectory.frames_angstrom[-1])
-        estimates = _observe(molecule, trajectory)
+        estimates = _observe(molecule, trajectory, frozenset(config.observables))
         return Evaluation(
             measurements={
                 name: Measurement(
                     value=estimates[name].value,
-                    unit=_OUTPUTS[name][0],
+                    unit=unit,
                     uncertainty=estimates[name].uncertainty,
                 )
-                for name in _OUTPUTS
+                for name, (unit, _) in _outputs(config).items()
             },
-            checks=("finite", "energy-conserved", "temperature", "same-connectivity"),
+            checks=tuple(self.declare(config).checks),
         )
 
     def _judge(self, trajectory: Trajectory) -> None:
@@ -240,19 +275,48 @@ def _require_simulable(molecule: Mol, smiles: str) -> None:
         raise OracleSetupError(f"'{smiles}' is a single atom: it has no internal motion to measure")
 
 
-def _observe(molecule: Mol, trajectory: Trajectory) -> dict[str, Estimate]:
+def _outputs(config: OpenMMMolecularDynamics.Config) -> dict[str, tuple[str, str]]:
+    outputs = dict(_OUTPUTS)
+    for name, more in _MORE_OUTPUTS.items():
+        if name in config.observables:
+            outputs |= more
+    return outputs
+
+
+def _observe(
+    molecule: Mol, trajectory: Trajectory, more: frozenset[str] = frozenset()
+) -> dict[str, Estimate]:
     frames = trajectory.frames_angstrom
     numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
     masses_Da = np.array([atom.GetMass() for atom in molecule.GetAtoms()])
     heavy = frames[:, numbers > 1]
+    radii_angstrom = radii_of_gyration(frames, masses_Da)
+    if is_drifting(radii_angstrom, _DRIFT_SIGMAS, _DRIFT_SHARE):
+        half = len(radii_angstrom) // 2
+        raise ImplausibleResultError(
+            "the run is not in equilibrium: the radius of gyration goes from"
+            f" {radii_angstrom[:half].mean():.2f} Å in the first half to"
+            f" {radii_angstrom[half:].mean():.2f} Å in the second; raise equilibration_ps or"
+            " duration_ps"
+        )
     size = shape(frames, masses_Da)
-    return {
+    angles = torsion_angles(frames, rotatable_torsions(molecule))
+    found = {
         "rmsf_angstrom": root_mean_square_fluctuation(heavy),
-        "torsional_flexibility": torsional_flexibility(
-            torsion_angles(frames, rotatable_torsions(molecule))
-        ),
+        "torsional_flexibility": torsional_flexibility(angles),
         "radius_of_gyration_angstrom": size.radius_of_gyration_angstrom,
         "shape_anisotropy": size.shape_anisotropy,
         "length_angstrom": longest_distance(heavy),
         "temperature_K": mean_of(trajectory.temperatures_K),
     }
+    if "surface" in more:
+        area = surface(molecule, frames)
+        found["solvent_accessible_area_angstrom2"] = area.total
+        found["polar_accessible_area_angstrom2"] = area.polar
+    if "hydrogen-bonds" in more:
+        found["intramolecular_hydrogen_bonds"] = hydrogen_bonds(molecule, frames)
+    if "conformers" in more:
+        states = conformers(angles)
+        found["conformers_visited"] = Estimate(float(states.visited), 0.0)
+        found["largest_conformer_population"] = states.largest_population
+    return found

@@ -112,6 +112,26 @@ COPPER = "<sg:225>'0'3'6'1{Cu}|a"
 COPPER_GOLD = "<sg:221>'0'3'8'0{Cu}|c{Au}|a"
 
 
+class TestMolecularDynamicsInWater(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "openmm-md")
+        config = {
+            "duration_ps": 1.0,
+            "equilibration_ps": 0.1,
+            "conservation_check_ps": 0.1,
+            "conformers": 1,
+            "solvent": "water",
+            "observables": ["surface", "hydrogen-bonds", "conformers"],
+        }
+        return OracleCase(oracle, config, ("CO", "CCO"), refused=(UNREADABLE, EXOTIC))
+
+
+ROCK_SALT = "<sg:225>'0'5'6'4{Na}|a{Cl}|b"
+COPPER = "<sg:225>'0'3'6'1{Cu}|a"
+COPPER_GOLD = "<sg:221>'0'3'8'0{Cu}|c{Au}|a"
+
+
 class TestCrystalDescriptors(OracleContract):
     @pytest.fixture
     def case(self, tmp_path_factory: pytest.TempPathFactory) -> OracleCase:

@@ -95,6 +95,14 @@ def shape(frames_angstrom: np.ndarray, masses_Da: np.ndarray) -> Shape:
     return Shape(mean_of(np.sqrt(trace)), mean_of(1.0 - 3.0 * minors / trace**2))
 
 
+def radii_of_gyration(frames_angstrom: np.ndarray, masses_Da: np.ndarray) -> np.ndarray:
+    """Return the mass-weighted radius of gyration of each frame, shape (frames,), in Å."""
+    weights = masses_Da / masses_Da.sum()
+    centred = frames_angstrom - np.einsum("a,fai->fi", weights, frames_angstrom)[:, None, :]
+    radii: np.ndarray = np.sqrt(np.einsum("a,fai,fai->f", weights, centred, centred))
+    return radii
+
+
 def longest_distance(frames_angstrom: np.ndarray) -> Estimate:
     """Mean over frames of the largest distance between two atoms, in Å; 0 for one atom."""
     first, second = np.triu_indices(frames_angstrom.shape[1], k=1)

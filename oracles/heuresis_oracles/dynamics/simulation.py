@@ -1,4 +1,4 @@
-"""Langevin dynamics of one molecule in vacuum, and the trajectory it leaves.
+"""Langevin dynamics of one molecule, and the trajectory it leaves.
 
 One OpenMM context carries two integrators: LangevinMiddle for sampling and velocity-Verlet for a
 short constant-energy run that measures how well this time step conserves energy for this molecule.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from heuresis.errors import CalculationError
+from heuresis_oracles.forcefield.implicit_solvent import water_force
 from heuresis_oracles.forcefield.mmff94 import build_system
 from heuresis_oracles.forcefield.mmff94_parameters import Variant, read_parameters
 from heuresis_oracles.units import (
@@ -46,6 +47,8 @@ class Protocol:
     conservation_check_ps: float
     variant: Variant
     platform: Literal["Reference", "CPU"]
+    solvent: Literal["water"] | None = None
+    """Implicit solvent; None: vacuum."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ def simulate(
     parameters = read_parameters(molecule, protocol.variant)
     masses_Da = repartitioned_masses(molecule, protocol.hydrogen_mass_Da)
     system = build_system(parameters, masses_Da)
+    if protocol.solvent is not None:
+        system.addForce(water_force(molecule, parameters.partial_charges_e))
     if protocol.constrain_hydrogens:
         hydrogen = np.array([atom.GetAtomicNum() == 1 for atom in molecule.GetAtoms()])
         for (a, b), length in zip(

@@ -84,7 +84,7 @@ def test_nan_is_a_calculation_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     molecule = embed(molecule, conformers=1, seed=1)
     config = OpenMMMolecularDynamics.Config()
-    protocol = simulation.Protocol(**config.model_dump(exclude={"conformers", "max_atoms"}))
+    protocol = config.protocol
     with pytest.raises(CalculationError, match="NaN"):
         simulation.simulate(molecule, positions_angstrom(molecule), protocol, seed=1)
 
