@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -91,7 +91,8 @@ class CrystalRelaxation:
         their alloys, fast."""
         references: Annotated[str, AfterValidator(_there)] | None = None
         """File of reference phases; default: the shipped one of the potential."""
-        optimizer: Literal["FIRE", "BFGS", "LBFGS"] = "FIRE"
+        optimizer: Literal["BFGS", "LBFGS", "FIRE"] = "BFGS"
+        """BFGS takes a third of the steps of FIRE, which is for crystals far from a minimum."""
         force_tolerance_eV_per_angstrom: float = Field(default=0.05, gt=0.0, le=1.0)
         max_steps: int = Field(default=300, ge=1)
         """Relaxation steps before a candidate is inconclusive."""
@@ -156,6 +157,33 @@ class CrystalRelaxation:
                 " Surf. Sci. 366, 394 (1996); hull: Ong et al., Chem. Mater. 20, 1798 (2008)"
             ),
         )
+
+    @classmethod
+    def check_space(cls, config: Config, space: Any) -> None:
+        """Refuse a space in which no candidate could be measured.
+
+        Raises:
+            UserError: the potential knows too few of its elements, or every crystal is too large.
+        """
+        rules = getattr(space, "config", None)
+        elements = getattr(rules, "elements", None)
+        known = potentials.known_elements(config.potential)
+        if elements is not None:
+            usable = [symbol for symbol in elements if symbol in known]
+            least = getattr(rules, "element_count", (1, 1))[0]
+            lacking = [s for s in getattr(rules, "require_elements", ()) if s not in known]
+            if lacking or len(usable) < least:
+                raise UserError(
+                    f"{config.potential} knows {', '.join(usable) or 'none'} of the elements of"
+                    f" the space, and every crystal there needs {', '.join(lacking) or least};"
+                    f" name a potential that does ({', '.join(potentials.POTENTIALS)})"
+                )
+        smallest = getattr(rules, "atoms", (1, 1))[0]
+        if smallest > config.max_atoms:
+            raise UserError(
+                f"every crystal of the space has {smallest} atoms or more, and crystal-relaxation"
+                f" is set to at most {config.max_atoms} (max_atoms); raise it"
+            )
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -47,7 +47,7 @@ from heuresis_oracles.outcomes import version_with
 if TYPE_CHECKING:
     from ase import Atoms
 
-RELAXATION = Settings("FIRE", 0.03, 500)
+RELAXATION = Settings("BFGS", 0.05, 200)
 
 
 class Structure(NamedTuple):
@@ -89,6 +89,10 @@ def reduced_formula(symbols: Sequence[str]) -> str:
     counts = Counter(symbols)
     divisor = math.gcd(*counts.values())
     return "".join(f"{symbol}{counts[symbol] // divisor}" for symbol in sorted(counts))
+
+
+def _elements(structure: Structure) -> list[str]:
+    return list(composition_of(structure.formula))
 
 
 def _given(source: str, atoms: Atoms) -> Structure:
@@ -183,14 +187,16 @@ def main(
     structures = {structure.source: structure for structure in [*elements, *compounds]}
     print(f"{len(elements)} structures of elements, {len(compounds)} of compounds", flush=True)
 
-    for structure in structures.values():
-        relaxed = len(composition_of(structure.formula)) == 1 or potential == "EMT"
+    wanted = frozenset(first.split(",")) if first else frozenset()
+    for structure in sorted(
+        structures.values(), key=lambda structure: not wanted.issuperset(_elements(structure))
+    ):
+        relaxed = len(_elements(structure)) == 1 or potential == "EMT"
         kind = "relaxed" if relaxed else "as given"
         if (structure.source, kind) not in energies:
             energies.put(structure.source, kind, _energy(structure, potential, relaxed))
 
     chosen = on_hull(_phases(structures, energies), slack)
-    wanted = frozenset(first.split(",")) if first else frozenset()
     chosen.sort(key=lambda phase: not wanted.issuperset(phase.composition))
     print(f"{len(chosen)} phases within {slack} eV/atom of the hull", flush=True)
     deadline = time.monotonic() + 60 * relax_minutes

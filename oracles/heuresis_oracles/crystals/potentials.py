@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
 Potential = Literal["CHGNet", "CHGNet-r2SCAN", "EMT"]
+POTENTIALS: tuple[Potential, ...] = ("CHGNet", "CHGNet-r2SCAN", "EMT")
 
 MODEL_NAMES: dict[str, str] = {"CHGNet": "0.3.0", "CHGNet-r2SCAN": "r2scan"}
 """Potential → the model's name in the wheel."""

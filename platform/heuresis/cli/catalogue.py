@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heuresis.cli.output import console, print_json
+from heuresis.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -70,8 +71,12 @@ def _entry(group: str, name: str) -> dict[str, Any]:
     if group == registry.ORACLES:
         # Outputs may depend on settings; these are those of the defaults, and of the first example
         # of what has no default.
-        declaration = plugin.declare(plugin.Config(**_examples(plugin.Config)))
-        entry.update(declaration.model_dump(mode="json"))
+        try:
+            declaration = plugin.declare(plugin.Config(**_examples(plugin.Config)))
+        except MissingExtraError as error:
+            entry["description"] = f"{entry['description']} Not usable yet: {error}"
+        else:
+            entry.update(declaration.model_dump(mode="json"))
     return entry
 
 

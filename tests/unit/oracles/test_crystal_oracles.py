@@ -18,6 +18,8 @@ from heuresis.errors import (
     UserError,
 )
 from heuresis.records import Candidate, Evaluation, Failure, FailureCause
+from heuresis.spaces.crystals.rules import CrystalRules
+from heuresis.spaces.crystals.space import CrystalSpace
 from heuresis.spaces.crystals.text import read_text
 from heuresis_oracles.crystal_descriptors import CrystalDescriptors
 from heuresis_oracles.crystal_relaxation import CrystalRelaxation
@@ -174,6 +176,17 @@ def test_a_missing_extra_is_said_before_anything_runs(monkeypatch: pytest.Monkey
     with pytest.raises(MissingExtraError, match=r"pip install 'heuresis\[crystals\]'"):
         CrystalRelaxation.declare(CrystalRelaxation.Config())
     assert CrystalRelaxation.declare(CrystalRelaxation.Config(potential="EMT")).outputs
+
+
+def test_a_space_in_which_nothing_can_be_measured_is_refused() -> None:
+    emt = CrystalRelaxation.Config(potential="EMT", max_atoms=8)
+    salts = CrystalSpace(CrystalRules(elements=("Na", "Cl", "Cu"), element_count=(2, 2)))
+    with pytest.raises(UserError, match="EMT knows Cu of the elements"):
+        CrystalRelaxation.check_space(emt, salts)
+    large = CrystalSpace(CrystalRules(elements=("Cu", "Au"), atoms=(9, 12)))
+    with pytest.raises(UserError, match="max_atoms"):
+        CrystalRelaxation.check_space(emt, large)
+    CrystalRelaxation.check_space(emt, CrystalSpace(CrystalRules(elements=("Cu", "Au"))))
 
 
 def test_references_of_another_potential_are_refused(tmp_path: Path) -> None:
