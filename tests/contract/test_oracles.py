@@ -107,11 +107,6 @@ class TestMolecularDynamics(OracleContract):
         return OracleCase(oracle, config, ("CO", "CCO"), refused=(UNREADABLE, EXOTIC))
 
 
-ROCK_SALT = "<sg:225>'0'5'6'4{Na}|a{Cl}|b"
-COPPER = "<sg:225>'0'3'6'1{Cu}|a"
-COPPER_GOLD = "<sg:221>'0'3'8'0{Cu}|c{Au}|a"
-
-
 class TestMolecularDynamicsInWater(OracleContract):
     @pytest.fixture
     def case(self) -> OracleCase:
