@@ -10,6 +10,8 @@ import pytest
 
 pytest.register_assert_rewrite("heuresis.testing.proposer_contract")
 
+from tiny_prior import save_tiny_prior
+
 from heuresis import registry
 from heuresis.spaces.molecule import MoleculeSpace
 from heuresis.testing.proposer_contract import ProposerCase, ProposerContract
@@ -17,6 +19,11 @@ from heuresis.testing.proposer_contract import ProposerCase, ProposerContract
 SPACE = MoleculeSpace(MoleculeSpace.Config(heavy_atoms=(4, 40)))
 EXEMPLARS = ("CC(=O)Oc1ccccc1C(=O)O", "CN1CCC(Oc2ccc3[nH]ccc3c2)CC1", "N#Cc1ccc(-c2ccsc2)cc1")
 FEW: dict[str, Any] = {"stages": [{"candidates": 3, "rounds": 3}]}
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_prior(tmp_path_factory.mktemp("prior"))
 
 
 class TestGuidedSearch(ProposerContract):
@@ -42,6 +49,36 @@ class TestGuidedSearchThroughThePortAlone(ProposerContract):
             "stages": [{"candidates": 2, "rounds": 1}],
             "sources": sources,
             "surrogate": {"most_points": 12, "refit_every": 5},
+        }
+        return ProposerCase(proposer, config, SPACE, EXEMPLARS, valid_share=1.0)
+
+
+class TestGuidedSearchWithALanguageModelThatLearns(ProposerContract):
+    """Lessons and a bandit over the sources, all of it while the history is told."""
+
+    @pytest.fixture
+    def case(self, prior: Path) -> ProposerCase:
+        proposer = registry.load(registry.PROPOSERS, "guided-search")
+        settings = {
+            "prior": str(prior),
+            "masked": False,
+            "max_tokens": 40,
+            "redraws": 0,
+            "learn_replay": 0.01,
+            "learn_updates": 1,
+            "learn_batch": 4,
+            "guard_samples": 0,
+        }
+        language = {
+            "kind": "language-model",
+            "settings": settings,
+            "every": 8,
+            "lessons": {"every": 15},
+        }
+        config = {
+            "sources": [{"kind": "graph-moves"}, language],
+            "source_bandit": {"top": 5, "window": 20},
+            "stages": [{"candidates": 3, "rounds": 1}],
         }
         return ProposerCase(proposer, config, SPACE, EXEMPLARS, valid_share=1.0)
 

@@ -18,7 +18,7 @@ from heuresis.records import Candidate, Prompt, Proposal, ScoredCandidate
 from heuresis_agents.proposers.language_model import LanguageModel
 from heuresis_models.checkpoint import save_model
 from heuresis_models.errors import WeightsError
-from heuresis_models.finetuning import FineTuning, Policy
+from heuresis_models.finetuning import FineTuning, Policy, replay_chances
 from heuresis_models.generation import distance, nearest
 from heuresis_models.generation.knowledge import SUBJECTS, Knowledge
 from heuresis_models.language import DocumentError, Level, Quantity, Vocabulary
@@ -259,6 +259,34 @@ def test_a_policy_that_repeats_itself_steps_back_towards_the_prior(
     assert metrics[32]["fresh_share"] < 0.5
     assert metrics[0]["loss_after"] < 0.1
     assert metrics[32]["loss_after"] > metrics[0]["loss_after"]
+
+
+def test_replay_prefers_good_ranks_and_shows_each_example_once(
+    prior: Path, molecules: tuple[str, ...]
+) -> None:
+    chances = replay_chances(1000, 0.01)
+    assert chances.sum() == pytest.approx(1.0)
+    assert chances[0] / chances[-1] == pytest.approx((10 + 1000) / (10 + 1))
+    policy = Policy(prior)
+    settings = FineTuning(replay=0.01, batch=10, randomized_share=0.0, guard_samples=0)
+    batch = policy._examples(molecules, settings, np.random.default_rng(1))
+    ends = int((batch.target_BT == policy.vocabulary["</molecule>"]).sum())
+    assert ends == 10
+    assert policy.learn(molecules, settings, np.random.default_rng(2)).updates == 8
+
+
+def test_a_policy_that_is_held_to_its_prior_forgets_less(
+    prior: Path, molecules: tuple[str, ...]
+) -> None:
+    forgotten = []
+    for weight in (0.0, 3.0):
+        policy = Policy(prior)
+        before = policy.loss(molecules[3:])
+        settings = FineTuning(prior_weight=weight, updates=20, guard_samples=0)
+        outcome = policy.learn(molecules[:3], settings, np.random.default_rng(0))
+        assert outcome.metrics["loss_after"] < outcome.metrics["loss_before"]
+        forgotten.append(policy.loss(molecules[3:]) - before)
+    assert forgotten[1] < 0.7 * forgotten[0]
 
 
 def test_spaces_are_served_as_far_as_the_prior_was_taught(prior: Path, taught_prior: Path) -> None:
