@@ -112,7 +112,7 @@ def test_a_run_whose_lease_is_taken_over_stops_before_it_writes(
     assert "Traceback" not in error
     with closing(SQLiteLedger.open(run / "ledger.sqlite", read_only=True)) as ledger:
         assert ledger.last_sequence == taken[0].last_sequence
-        assert ledger.lease().epoch == 2
+        assert ledger.lease().token == 2
     # The winner is another thread of this process; its connection belongs to that thread.
     taken.clear()
 

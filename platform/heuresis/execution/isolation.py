@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -33,6 +34,7 @@ START_ATTEMPTS = 3
 MEMORY_SHARE = 0.8
 """Share of the machine's memory that one worker may use when its pool states no limit."""
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "KEY")
+_URL_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -55,6 +57,7 @@ def child_environment(environment: Mapping[str, str], threads: int) -> dict[str,
         name: value
         for name, value in environment.items()
         if not any(word in name.upper() for word in _SECRET_WORDS)
+        and not _URL_WITH_PASSWORD.search(value)
     }
     return kept | thread_environment(threads)
 

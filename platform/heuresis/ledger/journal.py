@@ -45,7 +45,7 @@ class JournalLedger(ABC):
         self.schema = schema
         self._clock = clock
         self._last, self._checksum = 0, GENESIS
-        self._epoch: int | None = None
+        self._token: int | None = None
         self._renewed_at = 0.0
         self._taken_over = ""
         self._heartbeat: Heartbeat | None = None
@@ -206,11 +206,11 @@ class JournalLedger(ABC):
             if why is not None:
                 raise LedgerInUseError(f"{self.place} is in use by {lease.words()}; {why}")
             self._query(
-                "UPDATE lease SET epoch = ?, holder = ?, taken_at = ?, renewed_at = ?",
-                (lease.epoch + 1, me.model_dump_json(), now, now),
+                "UPDATE lease SET token = ?, holder = ?, taken_at = ?, renewed_at = ?",
+                (lease.token + 1, me.model_dump_json(), now, now),
             )
             self._find_end()
-        self._epoch, self._renewed_at = lease.epoch + 1, now
+        self._token, self._renewed_at = lease.token + 1, now
 
     def _find_end(self) -> None:
         found = self._query("SELECT sequence, checksum FROM events ORDER BY sequence DESC LIMIT 1")
@@ -219,28 +219,28 @@ class JournalLedger(ABC):
     def lease(self, *, lock: bool = False) -> Lease:
         """Return who may write this ledger."""
         if self.schema < 2:
-            return Lease(epoch=0)
+            return Lease(token=0)
         clause = self.lock_clause if lock else ""
-        rows = self._query(f"SELECT epoch, holder, taken_at, renewed_at FROM lease{clause}")  # noqa: S608
+        rows = self._query(f"SELECT token, holder, taken_at, renewed_at FROM lease{clause}")  # noqa: S608
         if not rows:
             raise CorruptLedgerError(
                 f"{self.place}: its lease is missing; see: heuresis verify RUN"
             )
-        epoch, holder, taken_at, renewed_at = rows[0]
+        token, holder, taken_at, renewed_at = rows[0]
         try:
             who = Holder.model_validate_json(holder) if holder else None
         except ValidationError as error:
             raise CorruptLedgerError(f"{self.place}: its lease cannot be read") from error
-        return Lease(epoch, who, taken_at, renewed_at)
+        return Lease(token, who, taken_at, renewed_at)
 
     def _require_lease(self) -> None:
         """Check the fencing token inside a writing transaction, and renew what is half run out."""
         if self._taken_over:
             raise LeaseLostError(self._taken_over)
-        if self._epoch is None:
+        if self._token is None:
             raise LedgerError(f"cannot append to {self.place}: it is open for reading only")
         lease = self.lease(lock=True)
-        if lease.epoch != self._epoch:
+        if lease.token != self._token:
             self._taken_over = self._lost_to(lease)
             raise LeaseLostError(self._taken_over)
         now = self.now()
@@ -273,7 +273,7 @@ class JournalLedger(ABC):
 
     def _renew(self) -> None:
         renewed = self._apart(
-            "UPDATE lease SET renewed_at = ? WHERE epoch = ?", (self.now(), self._epoch)
+            "UPDATE lease SET renewed_at = ? WHERE token = ?", (self.now(), self._token)
         )
         if not renewed:
             raise LeaseLostError(f"{self.place} was taken over")
@@ -283,13 +283,13 @@ class JournalLedger(ABC):
         if self._heartbeat is not None:
             self._heartbeat.stop()
         try:
-            if self._epoch is not None and not self._taken_over:
+            if self._token is not None and not self._taken_over:
                 with self._transaction():
-                    self._query("UPDATE lease SET holder = NULL WHERE epoch = ?", (self._epoch,))
+                    self._query("UPDATE lease SET holder = NULL WHERE token = ?", (self._token,))
         except LedgerError:
             pass  # whoever comes next sees that this process is gone
         finally:
-            self._epoch = None
+            self._token = None
             self._disconnect()
 
     # -- beside the journal ----------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Who may write a ledger: one process at a time, by a lease with a fencing token.
 
-The *epoch* is the fencing token: it rises by one whenever the lease is taken, and every transaction
+The fencing token rises by one whenever the lease is taken, and every transaction
 that writes checks it. Whether a lease may be taken is judged by clocks and process lists, which can
-be wrong; that only one of two writers gets on is decided by the epoch, which cannot.
+be wrong; that only one of two writers gets on is decided by the token, which cannot.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Holder(Record):
 class Lease:
     """What stands in the ledger: the fencing token, who has it and since when (Unix seconds)."""
 
-    epoch: int
+    token: int
     holder: Holder | None = None
     taken_at: float = 0.0
     renewed_at: float = 0.0

@@ -36,7 +36,7 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE events ADD COLUMN version {integer} NOT NULL DEFAULT 1",
         """CREATE TABLE lease (
             id {integer} PRIMARY KEY CHECK (id = 1),
-            epoch {integer} NOT NULL,
+            token {integer} NOT NULL,
             holder TEXT,
             taken_at {real} NOT NULL,
             renewed_at {real} NOT NULL

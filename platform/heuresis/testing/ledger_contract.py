@@ -36,6 +36,15 @@ from heuresis.records import Timing
 
 PATIENCE_S = 60.0
 WAITS = "\nprint('open', flush=True)\nimport time\ntime.sleep(600)\n"
+BATCH = 7
+APPENDS = f"""
+from heuresis.testing.ledger_contract import entry
+first = ledger.last_sequence + 1
+while True:
+    ledger.append([entry(n) for n in range(first, first + {BATCH})])
+    first += {BATCH}
+    print(first - 1, flush=True)
+"""
 ELSEWHERE = """UPDATE lease SET holder = '{"id": "x", "host": "elsewhere", "pid": 7}'"""
 
 
@@ -199,6 +208,28 @@ class LedgerContract:
             assert again.specs() == {"aa": {"seed": 1}}
             assert again.artifacts() == {"checkpoints/a": "2"}
 
+    def test_killed_while_it_appends_nothing_acknowledged_is_lost_and_no_append_is_halved(
+        self, case: LedgerCase
+    ) -> None:
+        acknowledged = 0
+        for number in range(3):
+            process = subprocess.Popen(
+                [sys.executable, "-c", case.opening + APPENDS], stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            for _ in range(1 + 5 * number):
+                acknowledged = int(process.stdout.readline())
+            time.sleep(0.003 * number)
+            process.kill()
+            rest, _ = process.communicate()
+            acknowledged = max([acknowledged, *map(int, rest.split())])
+            with closing(case.open(read_only=True)) as ledger:
+                there = [e.sequence for e in ledger.read()]
+            assert there == list(range(1, len(there) + 1))
+            assert len(there) >= acknowledged
+            assert len(there) % BATCH == 0
+        assert acknowledged > 0
+
     # -- one writer ------------------------------------------------------------------------------
 
     def test_a_second_writer_is_told_who_writes_and_what_to_do(
@@ -269,11 +300,11 @@ class LedgerContract:
         self, ledger: JournalLedger, case: LedgerCase, jump_s: float
     ) -> None:
         # To whoever comes from elsewhere the clock says that the lease has run out.
-        before = case.execute("SELECT epoch FROM lease")
+        before = case.execute("SELECT token FROM lease")
         case.execute(ELSEWHERE)
         case.execute(f"UPDATE lease SET renewed_at = renewed_at + {jump_s}")
         with closing(case.open()) as second:
-            assert case.execute("SELECT epoch FROM lease") != before
+            assert case.execute("SELECT token FROM lease") != before
             with pytest.raises(LeaseLostError):
                 ledger.append([entry(6, reason="first")])
             second.append([entry(6, reason="second")])

@@ -37,8 +37,12 @@ def test_environment_has_no_secrets_and_bounded_threads() -> None:
         "GITHUB_TOKEN": "x",
         "db_password": "x",
         "OPENAI_API_KEY": "x",
+        "HEURESIS_LEDGER": "postgresql://me:x-42@host/db",
+        "PROXY": "http://proxy:8080/path:with@signs",
     }
     kept = child_environment(given, threads=2)
+    assert "HEURESIS_LEDGER" not in kept, "a URL may hold a password"
+    assert "PROXY" in kept
     assert kept["HOME"] == "/home/me"
     assert kept["OMP_NUM_THREADS"] == kept["OPENMM_CPU_THREADS"] == "2"
     assert not [name for name, value in kept.items() if value == "x"]

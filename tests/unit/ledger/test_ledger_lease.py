@@ -19,7 +19,7 @@ class Writer:
 
 
 def held(holder: Holder, renewed_at: float = NOW) -> Lease:
-    return Lease(epoch=3, holder=holder, taken_at=NOW - 100, renewed_at=renewed_at)
+    return Lease(token=3, holder=holder, taken_at=NOW - 100, renewed_at=renewed_at)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def me() -> Holder:
 
 
 def test_a_free_lease_can_be_taken(me: Holder) -> None:
-    assert why_held(Lease(epoch=0), me, NOW) is None
+    assert why_held(Lease(token=0), me, NOW) is None
 
 
 def test_another_object_of_this_process_holds_it_while_it_lives(me: Holder) -> None:

@@ -82,6 +82,21 @@ def test_every_append_is_synced_to_the_disk(path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_full_disk_refuses_the_whole_append_and_later_takes_it(path: Path) -> None:
+    with closing(SQLiteLedger.open(path, create=True)) as ledger:
+        ledger.append([entry(n) for n in range(1, 6)])
+        pages = ledger._query("PRAGMA page_count")[0][0]
+        ledger._query(f"PRAGMA max_page_count = {pages + 1}")
+        many = [entry(n, reason="x" * 500) for n in range(6, 106)]
+        with pytest.raises(LedgerError, match="disk is full"):
+            ledger.append(many)
+        assert ledger.last_sequence == 5
+        assert len(list(ledger.read())) == 5
+        ledger._query("PRAGMA max_page_count = 100000")
+        ledger.append(many)
+        assert len(list(ledger.read())) == 105
+
+
 # -- the end -----------------------------------------------------------------------------------
 
 
