@@ -49,6 +49,7 @@ _OUTPUTS: dict[str, tuple[str, str]] = {
         "1",
         "reference phases made of its elements: with few, the hull says little",
     ),
+    "new_composition": ("1", "1 if no reference phase has its formula, else 0"),
     "density_g_per_cm3": ("g/cm3", "of the relaxed crystal"),
     "volume_per_atom_angstrom3": ("angstrom3", "of the relaxed crystal"),
     "volume_change": ("1", "relative change of the volume by relaxation"),
@@ -254,6 +255,7 @@ class CrystalRelaxation:
                 "energy_eV_per_atom": relaxed.energy_eV / len(atoms),
                 "relaxation_energy_eV_per_atom": relaxed.gain_eV / len(atoms),
                 "competing_phases": float(distance.competitors),
+                "new_composition": float(not references.has(counts)),
                 **_geometry(atoms, relaxed),
             }
             uncertainties = self._beyond(atoms, values, seed)

@@ -149,7 +149,7 @@ def _alloys(symbols: tuple[str, ...]) -> Iterator[Structure]:
         yield Structure(f"built-in B2 {formula}", formula, partial(atoms.copy))
 
 
-def _energy(structure: Structure, potential: Potential, relaxed: bool) -> float | None:
+def energy_of(structure: Structure, potential: Potential, relaxed: bool) -> float | None:
     """Return the energy per atom; None where the potential gives none."""
     atoms = structure.make()
     atoms.calc = potentials.calculator(potential)
@@ -168,6 +168,7 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder for energies.")] = Path("reference-energies"),
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("references.csv"),
     first: Annotated[str, typer.Option(help="Elements to relax first, by commas.")] = "",
+    only: Annotated[str, typer.Option(help="Elements to keep to, by commas.")] = "",
     slack: Annotated[float, typer.Option(help="eV/atom above the hull to relax.")] = 0.03,
     relax_minutes: Annotated[float, typer.Option(help="Time for relaxations.")] = 60.0,
     max_atoms: Annotated[int, typer.Option(help="Largest primitive cell.")] = 60,
@@ -178,6 +179,9 @@ def main(
     cache.mkdir(parents=True, exist_ok=True)
     energies = EnergyCache(cache / f"{potential}.jsonl")
     known = potentials.known_elements(potential)
+    if only:
+        potentials.require_elements(potential, only.split(","))
+        known = tuple(symbol for symbol in known if symbol in only.split(","))
     elements = [_given(source, atoms) for _, atoms, source in elemental_crystals(known)]
     compounds = list(_alloys(known)) if potential == "EMT" else []
     for file in data or []:
@@ -194,7 +198,7 @@ def main(
         relaxed = len(_elements(structure)) == 1 or potential == "EMT"
         kind = "relaxed" if relaxed else "as given"
         if (structure.source, kind) not in energies:
-            energies.put(structure.source, kind, _energy(structure, potential, relaxed))
+            energies.put(structure.source, kind, energy_of(structure, potential, relaxed))
 
     chosen = on_hull(_phases(structures, energies), slack)
     chosen.sort(key=lambda phase: not wanted.issuperset(phase.composition))
@@ -206,7 +210,9 @@ def main(
             break
         if (phase.source, "relaxed") not in energies:
             energies.put(
-                phase.source, "relaxed", _energy(structures[phase.source], potential, relaxed=True)
+                phase.source,
+                "relaxed",
+                energy_of(structures[phase.source], potential, relaxed=True),
             )
 
     kept = on_hull(_phases(structures, energies))

@@ -13,10 +13,12 @@ Mater. 20, 1798 (2008)). A crystal below the hull of the references has a negati
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ from heuresis.errors import CalculationError, OracleSetupError, UserError
 from heuresis_oracles.crystals.potentials import MODEL_NAMES, Potential
 
 FIELDS = ("formula", "energy_eV_per_atom", "relaxed", "source")
+_ROUNDING_eV = 1e-7
 _FOLDER = Path(__file__).parent / "reference_phases"
 
 
@@ -68,7 +71,11 @@ class References:
     def __init__(self, phases: Iterable[Phase], made: Mapping[str, str]) -> None:
         self.phases = tuple(phases)
         self.made = dict(made)
+        self._systems: dict[frozenset[str], list[Phase]] = {}
+        for phase in self.phases:
+            self._systems.setdefault(frozenset(phase.composition), []).append(phase)
         self._elements: dict[str, float] = {}
+        self._compositions = {_reduced(composition_of(phase.formula)) for phase in self.phases}
         for phase in self.phases:
             if len(phase.composition) == 1:
                 (symbol,) = phase.composition
@@ -94,10 +101,19 @@ class References:
                 f" {', '.join(sorted(self.elements))}"
             )
 
+    def has(self, counts: Mapping[str, int]) -> bool:
+        """Whether a reference phase has this composition."""
+        return _reduced(counts) in self._compositions
+
     def within(self, symbols: Iterable[str]) -> list[Phase]:
         """Return the phases made of these elements alone."""
-        allowed = frozenset(symbols)
-        return [phase for phase in self.phases if allowed.issuperset(phase.composition)]
+        chosen = sorted(set(symbols))
+        return [
+            phase
+            for count in range(1, len(chosen) + 1)
+            for system in combinations(chosen, count)
+            for phase in self._systems.get(frozenset(system), ())
+        ]
 
     def distance(self, counts: Mapping[str, int], energy_eV_per_atom: float) -> HullDistance:
         """Return where a crystal stands.
@@ -132,18 +148,21 @@ def on_hull(phases: Sequence[Phase], slack_eV_per_atom: float = 0.0) -> list[Pha
 
     Phases of an element that has no reference of its own are left out.
     """
-    references = References(phases, {})
+    lowest: dict[frozenset[tuple[str, int]], Phase] = {}
+    for phase in phases:
+        key = _reduced(composition_of(phase.formula))
+        if key not in lowest or phase.energy_eV_per_atom < lowest[key].energy_eV_per_atom:
+            lowest[key] = phase
+    references = References(lowest.values(), {})
+    hulls: dict[frozenset[tuple[str, int]], float] = {}
     kept = []
     for phase in phases:
         if not references.elements.issuperset(phase.composition):
             continue
-        if len(phase.composition) == 1:
-            (symbol,) = phase.composition
-            above = phase.energy_eV_per_atom - references._elements[symbol]
-        else:
-            hull, _ = _lowest(references.within(phase.composition), phase.composition)
-            above = phase.energy_eV_per_atom - hull
-        if above <= slack_eV_per_atom + 1e-7:
+        key = _reduced(composition_of(phase.formula))
+        if key not in hulls:
+            hulls[key], _ = _lowest(references.within(phase.composition), phase.composition)
+        if phase.energy_eV_per_atom - hulls[key] <= slack_eV_per_atom + _ROUNDING_eV:
             kept.append(phase)
     return kept
 
@@ -161,6 +180,11 @@ def _lowest(phases: Sequence[Phase], shares: Mapping[str, float]) -> tuple[float
     if found.status != 0:
         raise CalculationError(f"no hull for {dict(shares)}: {found.message}")
     return float(found.fun), np.asarray(found.x)
+
+
+def _reduced(counts: Mapping[str, int]) -> frozenset[tuple[str, int]]:
+    divisor = math.gcd(*counts.values())
+    return frozenset((symbol, count // divisor) for symbol, count in counts.items())
 
 
 def composition_of(formula: str) -> dict[str, int]:

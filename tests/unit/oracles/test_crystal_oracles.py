@@ -74,6 +74,8 @@ def test_the_hull_is_the_one_drawn_by_hand() -> None:
     assert peroxide.above_hull_eV_per_atom == pytest.approx(0.1)
     assert peroxide.decomposition == pytest.approx({"Li2O": 0.75, "O": 0.25})
     assert peroxide.competitors == 5
+    assert references.has({"Li": 4, "O": 2})
+    assert not references.has({"Li": 1, "O": 2})
     assert references.distance({"Li": 2, "O": 2}, -5.2).above_hull_eV_per_atom < 0
     with pytest.raises(OracleSetupError, match="no element Xe"):
         references.distance({"Xe": 1}, 0.0)
