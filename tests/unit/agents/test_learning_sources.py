@@ -193,7 +193,7 @@ def test_who_makes_the_best_makes_more_and_is_forgotten_in_time() -> None:
         makers.made(1, 10)
         # Source 1 sets records; source 0 never does.
         makers.measured(0.5 + n / 100 if n % 2 else 0.1, n % 2)
-    won = sum(makers.divided(100, rng) for _ in range(20))
+    won = makers.divided(2000, rng)
     assert won.sum() == 2000
     # The floor deals a tenth out evenly.
     assert 0.9 < won[1] / 2000 < 0.98
@@ -201,7 +201,7 @@ def test_who_makes_the_best_makes_more_and_is_forgotten_in_time() -> None:
         makers.made(0, 10)
         makers.made(1, 10)
         makers.measured(0.2, None)
-    again = sum(makers.divided(100, rng) for _ in range(20))
+    again = makers.divided(2000, rng)
     assert 0.35 < again[1] / 2000 < 0.65
 
 
@@ -235,3 +235,44 @@ def test_the_settings_read_as_a_campaign_file_would_state_them() -> None:
     assert config.source_bandit is not None
     assert config.sources[1].lessons is not None
     assert GuidedSearchConfig().source_bandit is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "operators"),
+    [
+        # Taught to read exemplars: the best two or so are shown, and a better one is asked for.
+        ({"prior": "heuresis-base", "exemplar_share": 1, "regrow_share": 0}, {"exemplars"}),
+        # Knows ZINC250k and no exemplars: it writes on from a part of a parent.
+        (
+            {"prior": "heuresis-zinc", "regrow_share": 0.5, "scaffold_share": 0.5},
+            {"regrow", "scaffold"},
+        ),
+    ],
+)
+def test_shipped_models_are_shown_parents_as_they_were_taught(
+    settings: dict[str, Any], operators: set[str]
+) -> None:
+    language = {"kind": "language-model", "settings": {"masked": False, "redraws": 0, **settings}}
+    stages = [{"until": 2, "candidates": 1, "every": 2}, {"candidates": 8, "every": 3}]
+    proposer = GuidedSearch(
+        GuidedSearch.Config.model_validate({"sources": [language], "stages": stages}), SPACE
+    )
+    past = [
+        told(SPACE.canonical(text), score)
+        for text, score in (("CC(=O)Nc1ccc(OC)cc1", 0.3), ("O=C(O)c1ccccc1", 0.9), ("CCO", None))
+    ]
+    proposer.observe([*past[:2], told("CC(=O)Nc1ccc(O)cc1", 0.6), past[2]])
+    assert proposer._pool is not None
+    made = [proposer._pool[place] for place in range(len(proposer._pool))]
+    assert {one.operator for one in made if one.parents} == operators
+    measured = {one.candidate.id for one in past[:2]} | {
+        Candidate.of("molecule", "CC(=O)Nc1ccc(O)cc1").id
+    }
+    assert {parent for one in made for parent in one.parents} <= measured
+    with pytest.raises(ValidationError, match="was not taught exemplars"):
+        SourceSettings.model_validate(
+            {
+                "kind": "language-model",
+                "settings": {"prior": "heuresis-zinc", "exemplar_share": 0.5},
+            }
+        )
