@@ -49,6 +49,7 @@ class TestGuidedSearchThroughThePortAlone(ProposerContract):
             "stages": [{"candidates": 2, "rounds": 1}],
             "sources": sources,
             "surrogate": {"most_points": 12, "refit_every": 5},
+            "bursts": {"patience": 3, "length": 2, "gain": 1.0},  # always on the way or back
         }
         return ProposerCase(proposer, config, SPACE, EXEMPLARS, valid_share=1.0)
 

@@ -62,6 +62,14 @@ class History:
         """Return the candidate of a rank, 0 for the best."""
         return self._scored[self._ranked[rank][1]]
 
+    def best_places(self) -> list[int]:
+        """Return the places of the ten best, in the order of measurement of `at`."""
+        return [place for _, place in self._ranked[:_TOP]]
+
+    def at(self, place: int) -> ScoredCandidate:
+        """Return the candidate at a place in the order of measurement, from 0."""
+        return self._scored[place]
+
     @property
     def top_mean(self) -> float:
         """Mean of the ten best scores; 0 before there are any."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
+    from heuresis_agents.guided.excursion import Excursion
     from heuresis_agents.guided.makers import Makers
     from heuresis_agents.guided.settings import PoolSettings
     from heuresis_agents.guided.sources import Made, Source
@@ -42,6 +43,8 @@ class Breeding(NamedTuple):
     rank_exponents: tuple[float, float]
     beta_exponents: tuple[float, float]
     beta_factor: float
+    excursion: Excursion | None = None
+    """Where the search is at present; None: everywhere."""
 
 
 class Pool:
@@ -95,8 +98,24 @@ class Pool:
     @property
     def belief(self) -> Posterior:
         """What the surrogate believes; nobody prefers those that were measured."""
+        return self.belief_on(None)
+
+    def belief_on(self, excursion: Excursion | None) -> Posterior:
+        """Return the belief, with nothing preferred that an excursion leaves out.
+
+        If it leaves out everything that lives, nothing is.
+        """
         belief = self._followed.belief
-        return Posterior(np.where(self._living, belief.mean, -np.inf), belief.deviation)
+        wanted = self._living & self._allowed(excursion)
+        if not wanted.any():
+            wanted = self._living
+        return Posterior(np.where(wanted, belief.mean, -np.inf), belief.deviation)
+
+    def _allowed(self, excursion: Excursion | None) -> NDArray[np.bool_]:
+        features = self._followed.features
+        if excursion is None or features is None:
+            return np.ones(len(self._made), dtype=bool)
+        return excursion.allows(features)
 
     def judged(self, text: str) -> int | None:
         """Take note that a text was judged, whoever proposed it; return whose it is, if here."""
@@ -132,7 +151,7 @@ class Pool:
                 self._saved += np.where(slow, counts, 0)
                 self._round(np.where(slow, 0, counts), breeding, rng, prompt)
         if len(self) > _FULL * self._settings.size:
-            self._cut_back()
+            self._cut_back(breeding.excursion)
 
     def _make_saved(self, breeding: Breeding, rng: Generator, prompt: Prompt) -> None:
         last, now = self._last_made, self._history.judged
@@ -163,9 +182,9 @@ class Pool:
     def _promising(self, breeding: Breeding, rng: Generator) -> list[int]:
         """Return the places of the living that may become parents."""
         beta = breeding.beta_factor * drawn_beta(rng, breeding.beta_exponents)
-        belief = self.belief
+        belief = self.belief_on(breeding.excursion)
         order = by_upper_confidence(belief.mean, belief.deviation, beta)
-        most = min(self._settings.parents, self.living)
+        most = min(self._settings.parents, int(np.isfinite(belief.mean).sum()))
         places: list[int] = order[:most].tolist()
         return places
 
@@ -176,6 +195,10 @@ class Pool:
             place = best[int(rng.random() * len(best))]
             made = self._made[place]
             return Parent(made.text, made.parents, made.score)
+        away = breeding.excursion
+        if away is not None and len(away):
+            rank = log_rank(len(away), breeding.rank_exponents, rng)
+            return Parent.measured(self._history.at(away.ranked(rank)))
         if self._history.scored:
             rank = log_rank(self._history.scored, breeding.rank_exponents, rng)
             return Parent.measured(self._history.ranked(rank))
@@ -197,10 +220,17 @@ class Pool:
             self._seen.add(one.text)
         self._living = np.concatenate([self._living, np.ones(len(places), dtype=bool)])
 
-    def _cut_back(self) -> None:
-        """Keep the most promising, in the order in which they were made."""
+    def _cut_back(self, excursion: Excursion | None) -> None:
+        """Keep the most promising, in the order in which they were made.
+
+        On an excursion, up to half of them from where it is, which could not stay otherwise.
+        """
         belief = self.belief
         order = by_upper_confidence(belief.mean, belief.deviation, _CUT_BETA)
+        if excursion is not None:
+            there = (self._living & self._allowed(excursion))[order]
+            there &= np.cumsum(there) <= self._settings.size // 2
+            order = np.concatenate([order[there], order[~there]])
         kept: NDArray[np.int64] = np.sort(order[: min(self._settings.size, self.living)])
         staying = {self._made[place].text for place in kept}
         # What is cut may be made again; what was judged may not.

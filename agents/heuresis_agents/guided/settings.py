@@ -117,8 +117,19 @@ class BurstSettings(PluginConfig):
     length: int = Field(
         100, gt=0, description="measurements of a burst, and of the pause between two"
     )
-    rank_exponents: tuple[float, float] = (-1.0, 0.0)
-    beta_factor: float = Field(4.0, gt=0, description="multiplies every beta")
+    most_alike: float | None = Field(
+        0.4,
+        gt=0,
+        le=1,
+        description="similarity to any of the ten best above which candidates are left out"
+        " meanwhile; None: the search only gets wider, by the two settings that follow",
+    )
+    rank_exponents: tuple[float, float] = Field(
+        (-1.0, 0.0), description="of parents, with `most_alike: null`"
+    )
+    beta_factor: float = Field(
+        4.0, gt=0, description="multiplies every beta, with `most_alike: null`"
+    )
 
 
 class GuidedSearchConfig(PluginConfig):

@@ -82,6 +82,12 @@ class Source:
         self._space = space
         self._breeder = proposer if isinstance(proposer, Breeder) else None
 
+    @property
+    def model_version(self) -> str | None:
+        """Weights of the model that it writes with now; None: it has none."""
+        version: str | None = getattr(self._proposer, "model_version", None)
+        return version
+
     def lesson_due(self, judged: int) -> bool:
         """Tell whether it learns when so many were judged."""
         return self._lessons is not None and judged % self._lessons.every == 0

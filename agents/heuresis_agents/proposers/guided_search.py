@@ -21,6 +21,7 @@ from heuresis.ports import DesignSpace, Featured
 from heuresis.randomness import random_generator
 from heuresis.records import Observation, Prompt, Proposal
 from heuresis_agents.guided.choice import Choice, Choosing, Taken, canonical_or_none, choices
+from heuresis_agents.guided.excursion import Excursion
 from heuresis_agents.guided.history import History
 from heuresis_agents.guided.makers import Makers
 from heuresis_agents.guided.pool import Breeding, Pool
@@ -72,6 +73,7 @@ class GuidedSearch:
         self._surrogate: SearchSurrogate | None = None
         self._make_surrogate = SearchSurrogate
         self._pool: Pool | None = None
+        self._excursion: Excursion | None = None
         self.history = History()
 
     @classmethod
@@ -95,6 +97,15 @@ class GuidedSearch:
             )
         return space
 
+    @property
+    def model_version(self) -> str | None:
+        """Weights of its sources now; what waits in the pool may have been written by older ones.
+
+        None: no source has a model.
+        """
+        versions = [one.model_version for one in self._sources if one.model_version is not None]
+        return ", ".join(versions) or None
+
     def observe(self, news: Sequence[Observation]) -> None:
         """Take note of what became of candidates, and think of new ones."""
         for told in news:
@@ -105,6 +116,7 @@ class GuidedSearch:
                 self._makers.measured(scored[0].score, source)
                 features = self._features([told.candidate.text])
                 self._fed().observe(features, [member.score for member in scored])
+                self._go_or_return(features, scored[0].score)
             self._learn(told.candidate.id)
             self._think(told.candidate.id)
 
@@ -138,7 +150,8 @@ class GuidedSearch:
         def text_of(place: int) -> str | None:
             return canonical_or_none(self._space, pool[place].text)
 
-        chosen = choices(pool.belief, text_of, taken, count, self._choosing(), rng)
+        belief = pool.belief_on(self._excursion)
+        chosen = choices(belief, text_of, taken, count, self._choosing(), rng)
         return [
             Proposal(
                 text=choice.text,
@@ -158,6 +171,19 @@ class GuidedSearch:
             if len(pool) >= count:
                 break
         return self._from_pool(pool, count, taken, rng)
+
+    def _go_or_return(self, latest: Features, score: float) -> None:
+        """Begin an excursion, go on with it or end it, after one more measurement."""
+        burst, history = self._burst(), self.history
+        if burst is None or burst.most_alike is None:
+            self._excursion = None
+        elif self._excursion is None:
+            surrogate, everyone = self._fed(), range(history.scored)
+            self._excursion = Excursion(surrogate.shown(history.best_places()), burst.most_alike)
+            scores = [history.at(place).score for place in everyone]
+            self._excursion.measured(surrogate.shown(everyone), everyone, scores)
+        else:
+            self._excursion.measured(latest, [history.scored - 1], [score])
 
     def _learn(self, last: str) -> None:
         """Give sources the lessons that are due."""
@@ -195,21 +221,27 @@ class GuidedSearch:
         return Pool(self._sources, makers, self.history, self.config.pool, self._features, followed)
 
     def _breeding(self) -> Breeding:
-        config, burst = self.config, self._burst()
+        config, wider = self.config, self._wider()
         return Breeding(
-            rank_exponents=burst.rank_exponents if burst else config.rank_exponents,
+            rank_exponents=wider.rank_exponents if wider else config.rank_exponents,
             beta_exponents=config.beta_exponents,
-            beta_factor=burst.beta_factor if burst else 1.0,
+            beta_factor=wider.beta_factor if wider else 1.0,
+            excursion=self._excursion,
         )
 
     def _choosing(self) -> Choosing:
-        surrogate, burst = self._fed(), self._burst()
+        surrogate, wider = self._fed(), self._wider()
         return Choosing(
             ranked=self.config.ranking and surrogate.learned_points > 0 and surrogate.gate.open,
             control_share=self.config.control_share,
             beta_exponents=self.config.beta_exponents,
-            beta_factor=burst.beta_factor if burst else 1.0,
+            beta_factor=wider.beta_factor if wider else 1.0,
         )
+
+    def _wider(self) -> BurstSettings | None:
+        """Return how the search gets wider now; None: it does not, or goes on an excursion."""
+        burst = self._burst()
+        return burst if burst is not None and burst.most_alike is None else None
 
     def _burst(self) -> BurstSettings | None:
         return self.config.bursts if self.history.in_burst(self.config.bursts) else None

@@ -37,14 +37,15 @@ class Followed:
 
     def __init__(self, surrogate: SearchSurrogate) -> None:
         self._surrogate = surrogate
-        self._features: Features | None = None
+        self.features: Features | None = None
+        """Of all candidates, in their order; None: there are none."""
         self._projected: list[NDArray[np.float32]] = []
         self._means: list[NDArray[np.float64]] = []
         self._variances: list[NDArray[np.float64]] = []
 
     def __len__(self) -> int:
         """Return the number of candidates."""
-        return 0 if self._features is None else len(self._features)
+        return 0 if self.features is None else len(self.features)
 
     @property
     def belief(self) -> Posterior:
@@ -57,17 +58,17 @@ class Followed:
     def add(self, features: Features) -> None:
         """Add candidates behind the others."""
         first = len(self)
-        self._features = (
-            features if self._features is None else Features.joined([self._features, features])
+        self.features = (
+            features if self.features is None else Features.joined([self.features, features])
         )
         self._make_room()
         self._project(slice(first, len(self)), features)
 
     def keep(self, places: NDArray[np.int64]) -> None:
         """Forget all but the candidates at ``places``."""
-        if self._features is None:
+        if self.features is None:
             return
-        self._features = self._features.take(places)
+        self.features = self.features.take(places)
         points = self._surrogate.learned_points
         for member, projected in enumerate(self._projected):
             projected[:points, : len(places)] = projected[:points, places]
@@ -77,10 +78,10 @@ class Followed:
     def appended(self, point: Features, rows: Sequence[Appended]) -> None:
         """Take in that the surrogate learned one more point; it calls this itself."""
         count = len(self)
-        if self._features is None or not count:
+        if self.features is None or not count:
             return
         self._make_room()
-        similarities = self._surrogate.similarities_to(point, self._features)
+        similarities = self._surrogate.similarities_to(point, self.features)
         members = self._surrogate.settings.members
         for member, (covariance, row) in enumerate(zip(members, rows, strict=True)):
             projected = self._projected[member]
@@ -93,10 +94,10 @@ class Followed:
 
     def learn_anew(self) -> None:
         """Take in that the surrogate chose its points again; it calls this itself."""
-        if self._features is not None and len(self):
+        if self.features is not None and len(self):
             self._means, self._variances = [], []
             self._make_room()
-            self._project(slice(0, len(self)), self._features)
+            self._project(slice(0, len(self)), self.features)
 
     def _make_room(self) -> None:
         surrogate = self._surrogate

@@ -80,6 +80,10 @@ class SearchSurrogate:
         """How many points the processes hold now."""
         return self.processes[0].size
 
+    def shown(self, places: Sequence[int]) -> Features:
+        """Return the features of points by the order in which they were shown, from 0."""
+        return self._points.features(np.asarray(places, dtype=np.int64))
+
     def observe(self, features: Features, scores: Sequence[float]) -> None:
         """Take in measured points, one after the other."""
         for place, score in enumerate(scores):

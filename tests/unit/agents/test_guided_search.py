@@ -19,6 +19,7 @@ from heuresis.records import Candidate, Observation, Prompt, ScoredCandidate
 from heuresis.spaces.features import Features
 from heuresis.spaces.molecule import MoleculeSpace
 from heuresis_agents.guided.choice import Choosing, choices
+from heuresis_agents.guided.excursion import Excursion
 from heuresis_agents.guided.history import History, log_rank
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
 from heuresis_agents.proposers.guided_search import GuidedSearch
@@ -316,3 +317,32 @@ def test_a_pool_is_made_in_steps_that_the_stage_names() -> None:
     assert 5 <= sizes[4] <= 15
     assert sizes[4:9] == [sizes[4]] * 5
     assert sizes[9] > sizes[8]
+
+
+def test_a_search_that_stands_still_goes_where_it_has_not_been() -> None:
+    bursts = {"patience": 12, "length": 8, "gain": 1.0, "most_alike": 0.45}
+    proposer = GuidedSearch(
+        GuidedSearch.Config(**{**FEW, "stages": [{"candidates": 30}]}, bursts=bursts), SPACE
+    )
+    away, home, scores = [], [], []
+    for ask in range(40):
+        excursion = proposer._excursion
+        (one,) = proposer.propose(PROMPT, 1, np.random.default_rng(ask))
+        scores.append(likeness(one.text))
+        (home if excursion is None else away).append(one.text)
+        if excursion is not None:
+            features = SPACE.features([one.text], ("morgan",))
+            assert len(excursion) > 0
+            assert excursion.allows(features).all()
+        proposer.observe([told(one.text, scores[-1])])
+    assert len(away) >= 8
+    assert len(home) >= 20, "excursions end"
+
+
+def test_an_excursion_knows_who_may_be_a_parent_there() -> None:
+    texts = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Nc1ccc(OC)cc1", "C1CCNCC1", "CCCCCC"]
+    features = SPACE.features(texts, ("morgan",))
+    excursion = Excursion(features.take([0]), most_alike=0.5)
+    assert excursion.allows(features).tolist() == [False, False, True, True]
+    excursion.measured(features, range(4), [0.9, 0.8, 0.1, 0.3])
+    assert [excursion.ranked(rank) for rank in range(len(excursion))] == [3, 2]
