@@ -62,7 +62,7 @@ def test_damage_is_named_mended_on_order_and_the_run_ends_as_it_would_have(
         error = capsys.readouterr().err
         assert "entry 120 is missing or was changed" in error
         assert "entries 1 to 119 are good" in error
-    assert f"'heuresis recover {run}'" in error
+    assert f"heuresis recover {run}" in error
     assert heuresis("verify", "toy-1") == 1
     out = capsys.readouterr().out
     assert out.startswith("damaged")

@@ -249,18 +249,22 @@ def open_writer(folder: RunFolder, *, take_over: bool = False) -> JournalLedger:
 def _open(folder: RunFolder, *, read_only: bool, take_over: bool) -> JournalLedger:
     place = ledger_database(folder)
     create = not read_only
+    ledger: JournalLedger
     try:
         if place is None:
-            return SQLiteLedger.open(
+            ledger = SQLiteLedger.open(
                 folder.ledger, create=create, read_only=read_only, take_over=take_over
             )
-        from heuresis.ledger.postgresql import PostgreSQLLedger
+        else:
+            from heuresis.ledger.postgresql import PostgreSQLLedger
 
-        return PostgreSQLLedger.open(
-            *place, create=create, read_only=read_only, take_over=take_over
-        )
+            ledger = PostgreSQLLedger.open(
+                *place, create=create, read_only=read_only, take_over=take_over
+            )
     except LedgerError as error:
         raise RunError(named(str(error), folder)) from error
+    ledger.run = str(folder.path)
+    return ledger
 
 
 def ledger_database(folder: RunFolder) -> tuple[LedgerURL, str] | None:

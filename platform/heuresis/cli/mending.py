@@ -33,7 +33,7 @@ def verify(run: Run, as_json: Json = False) -> None:
 def recover(run: Run) -> None:
     """Go back to the last good entry of a damaged ledger; the damaged file is kept."""
     from heuresis.campaign.checking import recover_run
-    from heuresis.campaign.run_folder import find_run
+    from heuresis.campaign.run_folder import find_run, named
 
     folder = find_run(run)
     done = recover_run(folder)
@@ -42,7 +42,7 @@ def recover(run: Run) -> None:
         screen.print(f"the ledger of {folder.path} is whole; nothing was changed", soft_wrap=True)
         return
     for problem in done.problems:
-        screen.print(f"damage   {problem}", markup=False, soft_wrap=True)
+        screen.print(f"damage   {named(problem, folder)}", markup=False, soft_wrap=True)
     lost = "" if done.written is None else f" of {done.written} that had been written"
     screen.print(f"kept     entries 1 to {done.kept}{lost}", soft_wrap=True)
     if done.good > done.kept:

@@ -34,6 +34,7 @@ class JournalLedger(ABC):
 
     Attributes:
         place: what messages call this ledger.
+        run: what the advice in messages calls the run.
         schema: version of its tables.
     """
 
@@ -42,6 +43,7 @@ class JournalLedger(ABC):
 
     def __init__(self, place: str, *, schema: int, clock: Callable[[], float] = time.time) -> None:
         self.place = place
+        self.run = "RUN"
         self.schema = schema
         self._clock = clock
         self._last, self._checksum = 0, GENESIS
@@ -162,10 +164,10 @@ class JournalLedger(ABC):
                 try:
                     checksum = chain(checksum, row.payload)
                 except (AttributeError, UnicodeError):  # the database holds no text there
-                    raise broken_chain(self.place, expected) from None
+                    raise broken_chain(self.place, expected, self.run) from None
                 if row.sequence != expected or checksum != row.checksum:
-                    raise broken_chain(self.place, expected)
-                yield entry_of(row, self.place)
+                    raise broken_chain(self.place, expected, self.run)
+                yield entry_of(row, self.place, self.run)
                 expected += 1
             if len(rows) < batch:
                 return
@@ -177,7 +179,7 @@ class JournalLedger(ABC):
             f"{self._select()} WHERE kind IN ({marks}) ORDER BY sequence",
             kinds,
         )
-        return [entry_of(Row(*row), self.place) for row in found]
+        return [entry_of(Row(*row), self.place, self.run) for row in found]
 
     def _select(self) -> str:
         return _SELECT_EVENTS if self.schema >= 2 else _SELECT_EVENTS.replace("version", "1")
@@ -188,7 +190,7 @@ class JournalLedger(ABC):
                 f"{self._select()} WHERE sequence >= ? ORDER BY sequence LIMIT ?", (first, count)
             )
         except LedgerError as error:
-            raise CorruptLedgerError(f"{error}; see: heuresis verify RUN") from error
+            raise CorruptLedgerError(f"{error}; see: heuresis verify {self.run}") from error
         return [Row(*row) for row in found]
 
     # -- the lease -------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def row_of(entry: Entry, payload: str, checksum: str) -> Row:
     )
 
 
-def entry_of(row: Row, place: str) -> Entry:
+def entry_of(row: Row, place: str, run: str = "RUN") -> Entry:
     """Read a row whose checksum was checked.
 
     Raises:
@@ -78,22 +78,22 @@ def entry_of(row: Row, place: str) -> Entry:
     except ValidationError as error:
         raise CorruptLedgerError(
             f"{place}: entry {row.sequence} does not follow the schema:"
-            f" {error.errors()[0]['msg']}{advice(row.sequence - 1)}"
+            f" {error.errors()[0]['msg']}{advice(row.sequence - 1, run)}"
         ) from error
 
 
-def broken_chain(place: str, sequence: int) -> CorruptLedgerError:
+def broken_chain(place: str, sequence: int, run: str) -> CorruptLedgerError:
     """Return the error for the first entry that does not follow from the one before it."""
     return CorruptLedgerError(
         f"{place}: entry {sequence} is missing or was changed (its checksum does not follow from"
-        f" entry {sequence - 1}){advice(sequence - 1)}"
+        f" entry {sequence - 1}){advice(sequence - 1, run)}"
     )
 
 
-def advice(last_good: int) -> str:
-    """Return what a person can do about a damaged ledger."""
+def advice(last_good: int, run: str) -> str:
+    """Return what a person can do about a damaged ledger of a run."""
     return (
-        f"; entries 1 to {last_good} are good: 'heuresis recover RUN' goes back there"
+        f"; entries 1 to {last_good} are good: 'heuresis recover {run}' goes back there"
         if last_good
         else "; nothing before it is readable"
     )
