@@ -37,6 +37,7 @@ from heuresis_oracles.tight_binding.observables import (
     VIBRATIONAL,
     Observable,
 )
+from heuresis_oracles.tight_binding.polarisability import RANKABLE_ELEMENTS
 from heuresis_oracles.tight_binding.solvents import SOLVENTS, SolvationModel
 
 if TYPE_CHECKING:
@@ -160,6 +161,10 @@ class XTB:
         if config.wanted & VIBRATIONAL:
             checks["minimum"] = (
                 f"no imaginary vibration beyond {config.imaginary_tolerance_per_cm:g}i per cm"
+            )
+        if "polarisability" in config.wanted:
+            checks["comparable"] = (
+                f"elements {', '.join(RANKABLE_ELEMENTS)} alone, whose polarisabilities compare"
             )
         return OracleDeclaration(
             kind="xtb",

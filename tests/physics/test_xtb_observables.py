@@ -200,6 +200,20 @@ def test_polarisability_is_the_curvature_of_the_energy(tmp_path: Path) -> None:
     assert found["polarisability_anisotropy_angstrom3"] == pytest.approx(0.0, abs=1e-3)
 
 
+def test_polarisabilities_are_given_only_where_they_rank(tmp_path: Path) -> None:
+    """Tetramethylurea and ethylenediamine: 12.86 and 7.21 Å³ by experiment (Bosque, Sales 2002)."""
+    large, small = (
+        measure(smiles, tmp_path, observables=("polarisability",))["polarisability_angstrom3"]
+        for smiles in ("CN(C)C(=O)N(C)C", "NCCN")
+    )
+    assert large / small == pytest.approx(12.86 / 7.21, rel=0.3)
+    oracle = XTB(XTB.Config(observables=("polarisability",)))
+    [outcome] = oracle.evaluate([Candidate.of("molecule", "ClCCCl")], seed=1, workdir=tmp_path)
+    assert isinstance(outcome, Failure)
+    assert outcome.cause is FailureCause.SETUP
+    assert "overestimates the polarisability of Cl beside" in outcome.message
+
+
 def test_solvation_energy_is_a_difference_of_two_single_points(tmp_path: Path) -> None:
     settings = {"relax": False, "conformers": 1}
     vacuum = measure("CO", tmp_path, **settings)

@@ -36,6 +36,7 @@ from heuresis_oracles.tight_binding.observables import (
 from heuresis_oracles.tight_binding.polarisability import (
     mean_and_anisotropy,
     polarisability_tensor_angstrom3,
+    require_rankable,
 )
 from heuresis_oracles.tight_binding.thermochemistry import (
     rotational_symmetry_number,
@@ -85,6 +86,8 @@ class Measuring:
         self.vibrational = bool(self.wanted & VIBRATIONAL)
         self.molecule = parse_single_molecule(smiles, max_atoms=config.max_atoms)
         require_elements(self.molecule)
+        if "polarisability" in self.wanted:
+            require_rankable(self.molecule)
         self.state: ElectronicState = electronic_state(self.molecule, config.multiplicity)
         self.hamiltonian = hamiltonian_of(config, vibrational=self.vibrational)
 
