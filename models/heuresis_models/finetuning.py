@@ -121,12 +121,16 @@ class Policy:
         self._optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
         self._row_length = min(_LONGEST_ROW, self.model.config.max_position_embeddings)
         self.steps = 0
+        self._version: str | None = None
 
     @property
     def version(self) -> str:
         """Prior, hash of the present weights, learning steps: equal versions write alike."""
-        weights = tensors_hash(self.model.state_dict()) if self.steps else self._prior_hash
-        return f"{self._name}@{weights[:_HASH_LENGTH]}+{self.steps}"
+        # Asked for with every answer, and it reads all weights.
+        if self._version is None:
+            weights = tensors_hash(self.model.state_dict()) if self.steps else self._prior_hash
+            self._version = f"{self._name}@{weights[:_HASH_LENGTH]}+{self.steps}"
+        return self._version
 
     def learnable(self, text: str) -> bool:
         """Say whether the vocabulary and the longest document allow a canonical text."""
@@ -165,6 +169,7 @@ class Policy:
             for _ in range(settings.updates)
         ]
         self.steps += 1
+        self._version = None
         metrics["gradient_norm"] = sum(norms) / len(norms)
         metrics |= self._guard(texts, settings, rng)
         metrics["loss_after"] = self.loss(shown)
@@ -281,6 +286,7 @@ class Policy:
         load_weights(self.model, folder / WEIGHTS_FILE)
         restore_optimizers(self.model, [self._optimizer], optimizer)
         self.steps = state.steps
+        self._version = None
 
 
 def replay_chances(count: int, k: float) -> NDArray[np.float64]:

@@ -83,6 +83,16 @@ def with_language(prior: Path, **source: Any) -> GuidedSearch:
     return GuidedSearch(config, SPACE)
 
 
+def test_an_answer_says_by_which_weights(prior: Path) -> None:
+    assert GuidedSearch(GuidedSearch.Config(), SPACE).model_version is None
+    proposer = with_language(prior, lessons={"every": 5})
+    version = proposer.model_version
+    assert version is not None
+    assert version.startswith("tiny@")
+    proposer.observe(history(5))
+    assert proposer.model_version != version
+
+
 def language_of(proposer: GuidedSearch) -> Any:
     return proposer._sources[1]._proposer
 
@@ -97,7 +107,7 @@ def test_whoever_is_told_the_same_has_learned_the_same_bit_for_bit(prior: Path) 
             asked_between.propose(PROMPT, 3, np.random.default_rng(place))
     versions = [language_of(one).model_version for one in (at_once, asked_between)]
     assert versions[0].endswith("+4"), "a lesson after every ten"
-    assert versions[0] == versions[1]
+    assert versions[0] == versions[1] == at_once.model_version
     answers = [
         one.propose(PROMPT, 12, np.random.default_rng(1)) for one in (at_once, asked_between)
     ]
