@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
         "seed": {"unit": "1", "description": "seed modulo 1000"},
     },
     "reference": "none",
-    "timeout_s": 20.0,
+    "timeout_s": 60.0,
 }
 
 

@@ -118,7 +118,8 @@ open("note.txt", "w").write(json.dumps([sorted(os.environ), os.environ.get("LICE
 def test_each_way_to_fail_has_its_cause(
     misdeed: str, cause: FailureCause, words: str, programs: Path
 ) -> None:
-    (outcome,) = run(programs, misdeed, ("CC",), timeout_s=2.0)
+    limit_s = 2.0 if cause is FailureCause.TIMEOUT else 100.0
+    (outcome,) = run(programs, misdeed, ("CC",), timeout_s=limit_s)
     found = failure(outcome)
     assert found.cause is cause, found
     assert words in found.message + (found.detail or "")
@@ -139,10 +140,9 @@ def test_nothing_that_the_program_started_outlives_it(programs: Path) -> None:
 import subprocess
 child = subprocess.Popen(["sleep", "300"])
 open("child.txt", "w").write(str(child.pid))
-time.sleep(60)
 """
-    (outcome,) = run(programs, misdeed, ("CC",), timeout_s=2.0)
-    assert failure(outcome).cause is FailureCause.TIMEOUT
+    (outcome,) = run(programs, misdeed, ("CC",), timeout_s=100.0)
+    assert values(outcome)["length"] == 2.0
     child = int((programs.parent / "scratch/child.txt").read_text())
     deadline = time.monotonic() + 5.0
     while process_lives(child) and time.monotonic() < deadline:
