@@ -4,11 +4,12 @@ Run: OMP_NUM_THREADS=1 python -m heuresis_oracles.crystals.build_references --po
          --data mp20-biternary-val.csv.gz --data … --cache FOLDER --out FILE
 
 Structures of the elements are built in. Structures of compounds come from files with a column
-``cif`` (P 1) and a column ``material_id``; their own energies are not read. EMT needs no file:
-ordered alloys of its seven metals are built in. First every structure is evaluated as it stands;
-what lies at most ``--slack`` above the hull of these energies is then relaxed as long as
-``--relax-minutes`` last, those of ``--first`` elements before all others. The cache makes a second
-run cheap, and lets a stopped one go on.
+``cif`` (P 1) and a column ``material_id``; their own energies are not read. Binary compositions
+whose charges balance and that no file has are filled in with simple structure types. EMT needs no
+file: ordered alloys of its seven metals are built in. First every structure of a file is evaluated
+as it stands; what lies at most ``--slack`` above the hull of these energies is then relaxed as long
+as ``--relax-minutes`` last, those of ``--first`` elements before all others. The cache makes a
+second run cheap, and lets a stopped one go on.
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from heuresis.errors import OracleError, UserError
+from heuresis.spaces.crystals.composition import States, charge_balanced
+from heuresis.spaces.crystals.elements import ELEMENT_RANK
 from heuresis.spaces.crystals.errors import CrystalTextError
+from heuresis.spaces.crystals.geometry import shortest_contact
 from heuresis.spaces.crystals.standard import read_p1_cif
+from heuresis.spaces.crystals.text import Cell, read_text
 from heuresis_oracles.crystals import potentials
 from heuresis_oracles.crystals.elemental_crystals import elemental_crystals
 from heuresis_oracles.crystals.potentials import Potential
@@ -47,6 +52,16 @@ from heuresis_oracles.outcomes import version_with
 if TYPE_CHECKING:
     from ase import Atoms
 
+BINARY_TYPES = {
+    "rock-salt": "<sg:225>'0'5'6'4{Na}|a{Cl}|b",
+    "zinc-blende": "<sg:216>'0'5'4'1{Zn}|a{S}|c",
+    "fluorite": "<sg:225>'0'5'4'6{Ca}|a{F}|c",
+    "rutile": "<sg:136>'0'4'5'9'0'2'9'6{Ti}|a{O}|f'3'0'5",
+    "corundum": "<sg:167>'0'4'7'6'1'2'9'9{Al}|c'3'5'2{O}|e'3'0'6",
+}
+"""Cation first."""
+ANTI_TYPES = ("fluorite",)
+"""Cation and anion also change places."""
 RELAXATION = Settings("BFGS", 0.05, 200)
 
 
@@ -149,6 +164,33 @@ def _alloys(symbols: tuple[str, ...]) -> Iterator[Structure]:
         yield Structure(f"built-in B2 {formula}", formula, partial(atoms.copy))
 
 
+def _binaries(symbols: tuple[str, ...], known: frozenset[str]) -> Iterator[Structure]:
+    """Yield simple binary structure types whose charges balance, of compositions not yet known.
+
+    Files of structures are samples; without TiN every nitride of titanium would look stable.
+    """
+    for first, second in permutations(symbols, 2):
+        for name, text in BINARY_TYPES.items():
+            if ELEMENT_RANK[first] > ELEMENT_RANK[second] and name not in ANTI_TYPES:
+                continue
+            crystal = read_text(text)
+            cation, anion = crystal.composition()
+            mapping = {cation: first, anion: second}
+            elements = [mapping[element] for element in crystal.cell().elements]
+            formula = reduced_formula(elements)
+            if formula in known or not charge_balanced(composition_of(formula), States.ICSD):
+                continue
+            atoms = primitive_atoms(_rescaled(crystal.cell(), tuple(elements)))
+            yield Structure(f"built-in {name} {first} {second}", formula, partial(atoms.copy))
+
+
+def _rescaled(cell: Cell, elements: tuple[str, ...]) -> Cell:
+    """Put other elements on the sites; the closest pair comes to the sum of its covalent radii."""
+    filled = Cell(cell.lattice_angstrom, cell.coordinates, elements)
+    ratio, *_ = shortest_contact(filled)
+    return Cell(cell.lattice_angstrom / ratio, cell.coordinates, elements)
+
+
 def energy_of(structure: Structure, potential: Potential, relaxed: bool) -> float | None:
     """Return the energy per atom; None where the potential gives none."""
     atoms = structure.make()
@@ -173,6 +215,7 @@ def main(
     relax_minutes: Annotated[float, typer.Option(help="Time for relaxations.")] = 60.0,
     max_atoms: Annotated[int, typer.Option(help="Largest primitive cell.")] = 60,
     kinds: Annotated[int, typer.Option(help="Most different elements.")] = 3,
+    binaries: Annotated[bool, typer.Option(help="Add simple types of absent binaries.")] = True,
 ) -> None:
     """Make a file of reference phases."""
     potentials.require_installed(potential)
@@ -188,6 +231,8 @@ def main(
         if not file.is_file():
             raise UserError(f"there is no data file '{file}'")
         compounds += compounds_of(file, frozenset(known), max_atoms, kinds)
+    if binaries and potential != "EMT":
+        compounds += _binaries(known, frozenset(s.formula for s in compounds))
     structures = {structure.source: structure for structure in [*elements, *compounds]}
     print(f"{len(elements)} structures of elements, {len(compounds)} of compounds", flush=True)
 
@@ -195,7 +240,7 @@ def main(
     for structure in sorted(
         structures.values(), key=lambda structure: not wanted.issuperset(_elements(structure))
     ):
-        relaxed = len(_elements(structure)) == 1 or potential == "EMT"
+        relaxed = structure.source.startswith("built-in") or len(_elements(structure)) == 1
         kind = "relaxed" if relaxed else "as given"
         if (structure.source, kind) not in energies:
             energies.put(structure.source, kind, energy_of(structure, potential, relaxed))
