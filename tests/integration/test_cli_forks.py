@@ -124,6 +124,7 @@ def test_a_fork_shares_the_history_and_says_where_it_left(
     assert heuresis("show", "toy-2") == 0
     assert f"forked from toy-1 after entry {len(origin)}" in capsys.readouterr().out
     assert heuresis("verify", "toy-2") == 0
+    assert f"toy-1 after entry {len(origin)}" in (fork / "report.html").read_text()
     # A fork is a run like any other: it is resumed, and forked again.
     assert heuresis("resume", "toy-2", "--budget", "evaluations=42", "-q") == 0
     assert len([s for s in settled(fork) if s[0] == "slow"]) == 42

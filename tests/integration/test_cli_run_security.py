@@ -18,6 +18,7 @@ from heuresis.errors import RunError
 from heuresis.events import Learned
 from heuresis.ledger.rows import GENESIS, chain
 from heuresis.ledger.sqlite import SQLiteLedger, head_path
+from heuresis.testing.ledger_contract import ELSEWHERE
 
 GRANT = ["--budget", "evaluations=34", "-q"]
 
@@ -115,6 +116,19 @@ def test_a_run_whose_lease_is_taken_over_stops_before_it_writes(
         assert ledger.lease().token == 2
     # The winner is another thread of this process; its connection belongs to that thread.
     taken.clear()
+
+
+def test_a_run_held_elsewhere_is_taken_over_only_on_order(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(run, ELSEWHERE, f"UPDATE lease SET renewed_at = {time.time()}")
+    assert heuresis("resume", "toy-1", *GRANT) == 2
+    error = capsys.readouterr().err
+    assert "in use by process 7 on elsewhere since" in error
+    assert "--take-over" in error
+    assert heuresis("verify", "toy-1") == 0
+    assert "process 7 on elsewhere" in capsys.readouterr().out
+    assert heuresis("resume", "toy-1", "--take-over", *GRANT) == 0
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def write_campaign_report(
         provenance={
             **versions(campaign),
             "spec hash": campaign.spec_hash,
+            **_origin(view),
             "run folder": str(folder.path),
             "host": str(folder.read_facts().get("host", "")),
         },
@@ -117,6 +118,13 @@ def write_campaign_report(
     except OSError as error:
         raise RunError(f"cannot write the report {file}: {error.strerror}") from error
     return file
+
+
+def _origin(view: CampaignView) -> dict[str, str]:
+    """Return where a fork came from; nothing for other runs."""
+    if view.forked is None:
+        return {}
+    return {"forked from": f"{view.forked.origin} after entry {view.forked.shared}"}
 
 
 def _budget(campaign: ResolvedCampaign, folder: RunFolder) -> dict[str, str]:
