@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from heuresis.errors import OracleError, UserError
-from heuresis.spaces.crystals.composition import States, charge_balanced
+from heuresis.spaces.crystals.composition import States, balancing_charges, ions
 from heuresis.spaces.crystals.elements import ELEMENT_RANK
 from heuresis.spaces.crystals.errors import CrystalTextError
 from heuresis.spaces.crystals.geometry import shortest_contact
@@ -62,6 +62,7 @@ BINARY_TYPES = {
 """Cation first."""
 ANTI_TYPES = ("fluorite",)
 """Cation and anion also change places."""
+_NO_CATIONS = frozenset({"H", "C", "N", "O", "F", "P", "S", "Cl", "Se", "Br", "I"})
 RELAXATION = Settings("BFGS", 0.05, 200)
 
 
@@ -178,10 +179,19 @@ def _binaries(symbols: tuple[str, ...], known: frozenset[str]) -> Iterator[Struc
             mapping = {cation: first, anion: second}
             elements = [mapping[element] for element in crystal.cell().elements]
             formula = reduced_formula(elements)
-            if formula in known or not charge_balanced(composition_of(formula), States.ICSD):
+            if formula in known or not _usual(composition_of(formula)):
                 continue
             atoms = primitive_atoms(_rescaled(crystal.cell(), tuple(elements)))
             yield Structure(f"built-in {name} {first} {second}", formula, partial(atoms.copy))
+
+
+def _usual(composition: dict[str, int]) -> bool:
+    """Whether the charges are usual: of a metal or metalloid, and an anion's common one."""
+    charges = balancing_charges(composition, States.ICSD)
+    return charges is not None and all(
+        symbol in ions(charge) if charge < 0 else symbol not in _NO_CATIONS
+        for symbol, charge in charges.items()
+    )
 
 
 def _rescaled(cell: Cell, elements: tuple[str, ...]) -> Cell:
