@@ -198,6 +198,24 @@ def hydration(rows: list[dict[str, Any]], target: Path) -> str:
                 ]
             )
     first = next(iter(groups))
+    common = set.intersection(
+        *({row["smiles"] for row in group if "values" in row} for group in groups.values())
+    )
+    shared = []
+    for (model, method), group in groups.items():
+        rows_of = [row for row in group if row["smiles"] in common]
+        shared.append(
+            [
+                f"{MODEL_NAMES[model]}, {method}",
+                *errors(
+                    [
+                        row["values"]["solvation_free_energy_eV"] * KILOCALORIE_PER_eV
+                        for row in rows_of
+                    ],
+                    [row["reference"] for row in rows_of],
+                ),
+            ]
+        )
     lines.sort(key=lambda line: line[0].startswith("the mean"))
     return (
         "\n## Hydration free energies\n\n"
@@ -205,6 +223,8 @@ def hydration(rows: list[dict[str, Any]], target: Path) -> str:
         " Comput. Aided\nMol. Des. 28, 711, 2014): observable `solvation`, one conformer, relaxed in"
         " vacuum and in water.\n\n"
         + table(("model", *ERROR_HEADINGS, "failed"), lines)
+        + "\nThe molecules that all models have measured:\n\n"
+        + table(("model", *ERROR_HEADINGS), shared)
         + f"\n{MODEL_NAMES[first[0]]} with {first[1]} by kind of molecule:\n\n"
         + table(("molecules", *ERROR_HEADINGS), by_kind)
         + "\nCPCM holds the electrostatic part alone: no cavity, no dispersion, so hydrocarbons come out"
