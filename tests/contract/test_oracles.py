@@ -166,7 +166,7 @@ class TestCrystalRelaxationWithCHGNet(OracleContract):
         return OracleCase(
             oracle,
             {"bulk_modulus": True, "dynamics_ps": 0.04},
-            (ROCK_SALT, "<sg:225>'0'4'2'1{Mg}|a{O}|b"),
+            ("<sg:225>'0'4'0'3{Li}|a{F}|b", "<sg:225>'0'4'2'1{Mg}|a{O}|b"),
             refused=(UNREADABLE, "<sg:225>'0'5'0'0{Am}|a{O}|b", "<sg:225>'0'1'5'0{Cu}|a"),
             space="crystal",
         )
