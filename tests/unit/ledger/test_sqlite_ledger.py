@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,18 @@ def test_a_full_disk_refuses_the_whole_append_and_later_takes_it(path: Path) -> 
         ledger._query("PRAGMA max_page_count = 100000")
         ledger.append(many)
         assert len(list(ledger.read())) == 105
+
+
+def test_reading_needs_no_more_memory_for_a_longer_ledger(path: Path) -> None:
+    peaks = []
+    for count in (2000, 8000):
+        write(path, count)
+        with closing(SQLiteLedger.open(path, read_only=True)) as ledger:
+            tracemalloc.start()
+            assert sum(1 for _ in ledger.read()) == count
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 # -- the end -----------------------------------------------------------------------------------
