@@ -30,7 +30,6 @@ from rdkit import Chem
 
 from heuresis.randomness import random_generator
 from heuresis_models.checkpoint import load_model, model_folder
-from heuresis_models.curriculum import written_alike
 from heuresis_models.descriptors import properties_of
 from heuresis_models.generation import (
     Knowledge,
@@ -46,6 +45,7 @@ from heuresis_models.language.augmentation import canonical_or_none, randomized_
 from heuresis_models.language.documents import Condition, Entry
 from heuresis_models.language.sources import read_rows
 from heuresis_models.language.split import row_is_held_out
+from heuresis_models.molecules_alike import written_alike
 from heuresis_models.neighbours import fingerprint, similarity
 from heuresis_models.transformer import Transformer
 

@@ -55,6 +55,7 @@ from heuresis_models.language.quantities import (
 )
 from heuresis_models.language.tokens import BEGIN, END, FORMS
 from heuresis_models.language.vocabulary import Vocabulary
+from heuresis_models.molecules_alike import written_alike
 from heuresis_models.neighbours import NeighbourIndex, fingerprint, similarity
 from heuresis_models.packing import ScoredTokens
 
@@ -374,45 +375,6 @@ def reduced_formula(crystal: Crystal) -> Formula:
     counts = crystal.composition()
     divisor = math.gcd(*counts.values())
     return Formula(tuple((symbol, count // divisor) for symbol, count in counts.items()))
-
-
-def written_alike(group: Sequence[str], rng: Generator) -> list[str] | None:
-    """Write molecules from an atom whose surroundings (2 bonds, else 1) occur in all of them.
-
-    Returns:
-        One SMILES each, or None when they share no such atom.
-    """
-    from rdkit import Chem
-
-    molecules = [_read(smiles) for smiles in group]
-    places = [_surroundings(molecule) for molecule in molecules]
-    common = set(places[0]).intersection(*places[1:])
-    if not common:
-        return None
-    widest = max(radius for _, radius in common)
-    shared = sorted(key for key in common if key[1] == widest)
-    key = shared[int(rng.integers(len(shared)))]
-    return [
-        str(Chem.MolToSmiles(molecule, rootedAtAtom=found[key][0]))
-        for molecule, found in zip(molecules, places, strict=True)
-    ]
-
-
-def _surroundings(molecule: Any) -> dict[tuple[int, int], list[int]]:
-    """Return (code of circular surroundings, radius 1 or 2) → atoms."""
-    from rdkit.Chem import rdFingerprintGenerator
-
-    output = rdFingerprintGenerator.AdditionalOutput()
-    output.AllocateBitInfoMap()
-    rdFingerprintGenerator.GetMorganGenerator(radius=2).GetSparseFingerprint(
-        molecule, additionalOutput=output
-    )
-    found: dict[tuple[int, int], list[int]] = {}
-    for code, where in output.GetBitInfoMap().items():
-        for atom, radius in where:
-            if radius:
-                found.setdefault((int(code), int(radius)), []).append(int(atom))
-    return found
 
 
 def population_of(molecules: Sequence[str]) -> dict[str, tuple[float, float]]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from heuresis.records import Candidate, ScoredCandidate
-from heuresis_models.curriculum import written_alike
 from heuresis_models.generation import Prompt, Scaffold, object_kind, prompt, ring_scaffold
 from heuresis_models.language import Form, Molecule, Quantile, Quantity, Vocabulary
 from heuresis_models.language.augmentation import randomized_smiles
@@ -23,6 +22,7 @@ from heuresis_models.language.documents import Condition, Entry
 from heuresis_models.language.errors import DocumentError, UnknownTokenError
 from heuresis_models.language.objects import Thing
 from heuresis_models.language.parsing import read_text
+from heuresis_models.molecules_alike import written_alike
 
 if TYPE_CHECKING:
     from numpy.random import Generator
