@@ -4,13 +4,16 @@ Ion substitution into known structures is the baseline that generators of crysta
 parents are the exemplars of the prompt; without exemplars it fills common structure types with the
 elements that the space allows, or draws from a library.
 
-Children that the space refuses are drawn again; only when a place stays empty after many tries is a
-refused child returned, so that the funnel can count the reason.
+Crystals of one skeleton (same group, same elements on the same positions, much the same shape of
+the cell) mostly relax to the same, however large they are written. So a child with the skeleton of
+a parent, of a candidate in flight or of one that was observed is drawn again, and so are children
+that the space refuses; only when a place stays empty after many tries is a refused child returned,
+so that the funnel can count the reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -18,7 +21,9 @@ from pydantic import Field, model_validator
 from heuresis.errors import InvalidCandidate, UserError
 from heuresis.plugin import PluginConfig
 from heuresis.ports import DesignSpace
-from heuresis.records import Prompt, Proposal
+from heuresis.records import Observation, Prompt, Proposal
+from heuresis.spaces.crystals.errors import CrystalTextError
+from heuresis.spaces.crystals.text import read_text
 from heuresis_agents.libraries import LibraryFile, library_texts
 
 if TYPE_CHECKING:
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 TRIES_PER_PROPOSAL = 30
 DEFAULT_ELEMENT_COUNT = (1, 5)
 DEFAULT_MOST_ATOMS = 40
+_SHAPE_STEPS = 10
+_COORDINATE_STEPS = 50
+"""Free coordinates that differ by less than about 0.05 are taken for the same."""
 
 
 class CrystalMovesConfig(PluginConfig):
@@ -68,7 +76,7 @@ class CrystalMovesConfig(PluginConfig):
 
 
 class CrystalMovesProposer:
-    """Edits crystals and fills structure types; implements `Proposer` and `Preparable`.
+    """Edits crystals and fills structure types; implements `Proposer`, `Observer`, `Preparable`.
 
     Deterministic given the generator. Operators are ``mutate:MOVE``, and ``start:TYPE`` for a
     filled structure type, which has no parents.
@@ -84,6 +92,7 @@ class CrystalMovesProposer:
         self.config = config
         self._space = space
         self._prepared: CrystalMoves | None = None
+        self._observed: set[str] = set()
 
     @classmethod
     def check_space(cls, config: CrystalMovesConfig, space: DesignSpace) -> None:
@@ -113,6 +122,10 @@ class CrystalMovesProposer:
             )
         return self._prepared
 
+    def observe(self, news: Sequence[Observation]) -> None:
+        """Take note of the skeletons that need not be proposed again, whoever proposed them."""
+        self._observed.update(skeleton(told.candidate.text) for told in news)
+
     def offspring(
         self, draw: Callable[[Generator], str], count: int, rng: Generator, known: Set[str]
     ) -> list[Child]:
@@ -138,6 +151,7 @@ class CrystalMovesProposer:
         ids = {member.candidate.text: member.candidate.id for member in prompt.exemplars}
         parents = [text for text in ids if moves.readable(text)]
         taken = ids.keys() | set(prompt.in_flight)
+        skeletons = self._observed | {skeleton(text) for text in taken}
         proposals: list[Proposal] = []
         for _ in range(count):
             refused: Child | None = None
@@ -150,8 +164,9 @@ class CrystalMovesProposer:
                 except InvalidCandidate:
                     refused = child
                     continue
-                if text not in taken:
+                if text not in taken and skeleton(text) not in skeletons:
                     taken.add(text)
+                    skeletons.add(skeleton(text))
                     proposals.append(_proposal(child._replace(text=text), ids))
                     break
             else:
@@ -168,6 +183,24 @@ class CrystalMovesProposer:
         if len(parents) > 1:
             partner = parents[(first + 1 + int(rng.integers(len(parents) - 1))) % len(parents)]
         return moves.changed(parents[first], partner, rng)
+
+
+def skeleton(text: str) -> str:
+    """Return what is left of a crystal when its size, and small shifts of its sites, are forgotten.
+
+    An unreadable text is its own skeleton.
+    """
+    try:
+        crystal = read_text(text)
+    except CrystalTextError:
+        return text
+    first = crystal.lattice[0]
+    shape = [round(_SHAPE_STEPS * step / first) for step in crystal.lattice[1:]]
+    sites = [
+        f"{orbit.element}{orbit.letter}{[round(step / _COORDINATE_STEPS) for step in orbit.steps]}"
+        for orbit in crystal.orbits
+    ]
+    return f"{crystal.number} {shape} {sites}"
 
 
 def _rules(space: DesignSpace) -> Any:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("pymatgen", reason="crystals need the extra 'crystals'")
 
 from heuresis.errors import UserError
-from heuresis.records import Candidate, Prompt, ScoredCandidate
+from heuresis.records import Candidate, Observation, Prompt, ScoredCandidate
 from heuresis.spaces.crystals.composition import charge_balanced
 from heuresis.spaces.crystals.geometry import shortest_contact
 from heuresis.spaces.crystals.normalizer import canonical_crystal
@@ -21,7 +21,11 @@ from heuresis.spaces.molecule import MoleculeSpace
 from heuresis_agents.crystal_moves import edits
 from heuresis_agents.crystal_moves.ions import radius_angstrom, similar
 from heuresis_agents.crystal_moves.prototypes import TEXTS, filled, prototypes, scaled_to_radii
-from heuresis_agents.proposers.crystal_moves import CrystalMovesConfig, CrystalMovesProposer
+from heuresis_agents.proposers.crystal_moves import (
+    CrystalMovesConfig,
+    CrystalMovesProposer,
+    skeleton,
+)
 
 ROCK_SALT = read_text(TEXTS["rock-salt"])
 PEROVSKITE = read_text(TEXTS["perovskite"])
@@ -137,6 +141,22 @@ def test_a_narrow_space_is_kept() -> None:
     assert any(proposal.operator.startswith("mutate:") for proposal in second)
     for proposal in second:
         assert space.canonical(proposal.text) == proposal.text
+
+
+def test_what_differs_in_size_alone_is_not_proposed_beside_it() -> None:
+    larger = TEXTS["rock-salt"].replace("'0'5'6'4", "'0'6'1'0")
+    assert skeleton(larger) == skeleton(TEXTS["rock-salt"])
+    assert skeleton(TEXTS["rutile"]) != skeleton(TEXTS["rutile"].replace("'3'0'5", "'1'9'0"))
+    assert skeleton("no crystal") == "no crystal"
+    space = CrystalSpace(CrystalRules(elements=("Na", "Cl"), atoms=(2, 4)))
+    proposer = CrystalMovesProposer(CrystalMovesConfig(random_start=0.5), space)
+    told = Observation(candidate=Candidate.of("crystal", TEXTS["rock-salt"]), verdict="failed")
+    proposer.observe([told])
+    proposals = proposer.propose(Prompt(island=0, epoch=0), 6, np.random.default_rng(0))
+    found = [skeleton(proposal.text) for proposal in proposals]
+    assert found
+    assert skeleton(larger) not in found
+    assert len(set(found)) == len(found)
 
 
 def test_other_spaces_are_refused() -> None:
