@@ -18,7 +18,7 @@ from heuresis.errors import SpecError, UserError
 from heuresis.records import Candidate, Observation, Prompt, ScoredCandidate
 from heuresis.spaces.features import Features
 from heuresis.spaces.molecule import MoleculeSpace
-from heuresis_agents.guided.choice import Choosing, choices
+from heuresis_agents.guided.choice import Choosing, Taken, choices
 from heuresis_agents.guided.excursion import Excursion
 from heuresis_agents.guided.history import History, log_rank
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
@@ -200,7 +200,7 @@ def test_a_closed_gate_chooses_evenly_and_control_always_does() -> None:
     def places(ranked: bool, control: float) -> list[int]:
         how = Choosing(ranked, control, (-2.0, 0.0), 1.0)
         rng = np.random.default_rng(5)
-        return [c.place for c in choices(belief, texts.__getitem__, set(), 20, how, rng)]
+        return [c.place for c in choices(belief, texts.__getitem__, Taken(()), 20, how, rng)]
 
     assert places(ranked=True, control=0.0) == list(range(49, 29, -1))
     for drawn in (places(ranked=False, control=0.0), places(ranked=True, control=1.0)):
@@ -213,10 +213,11 @@ def test_what_cannot_be_had_is_passed_over_without_drawing_numbers() -> None:
     how = Choosing(True, 0.0, (-2.0, 0.0), 1.0)
     rng, other = np.random.default_rng(6), np.random.default_rng(6)
     refused = [
-        c.place for c in choices(belief, lambda p: str(p) if p < 5 else None, {"4"}, 2, how, rng)
+        c.place
+        for c in choices(belief, lambda p: str(p) if p < 5 else None, Taken(("4",)), 2, how, rng)
     ]
     assert refused == [3, 2]
-    list(choices(belief, str, set(), 2, how, other))
+    list(choices(belief, str, Taken(()), 2, how, other))
     assert rng.random() == other.random()
 
 
@@ -320,21 +321,23 @@ def test_a_pool_is_made_in_steps_that_the_stage_names() -> None:
 
 
 def test_a_search_that_stands_still_goes_where_it_has_not_been() -> None:
-    bursts = {"patience": 12, "length": 8, "gain": 1.0, "most_alike": 0.45}
-    proposer = GuidedSearch(
-        GuidedSearch.Config(**{**FEW, "stages": [{"candidates": 30}]}, bursts=bursts), SPACE
-    )
-    away, home, scores = [], [], []
+    config: dict[str, Any] = {
+        "stages": [{"candidates": 30}],
+        "control_share": 0.0,
+        "bursts": {"patience": 12, "length": 8, "gain": 1.0, "most_alike": 0.45},
+    }
+    proposer = GuidedSearch(GuidedSearch.Config(**config), SPACE)
+    away: list[str] = []
+    home: list[str] = []
     for ask in range(40):
         excursion = proposer._excursion
         (one,) = proposer.propose(PROMPT, 1, np.random.default_rng(ask))
-        scores.append(likeness(one.text))
         (home if excursion is None else away).append(one.text)
         if excursion is not None:
             features = SPACE.features([one.text], ("morgan",))
             assert len(excursion) > 0
             assert excursion.allows(features).all()
-        proposer.observe([told(one.text, scores[-1])])
+        proposer.observe([told(one.text, likeness(one.text))])
     assert len(away) >= 8
     assert len(home) >= 20, "excursions end"
 
