@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 260, 180
-_DRAWING: Final = (190, 156)
+_DRAWING: Final = (196, 154)
 """Width and height for the cell; the legend stands right of it, the name below."""
 _MARGIN: Final = 6
 _TURN_DEGREES: Final = (-27.0, 13.0)
@@ -33,6 +33,8 @@ _BOND: Final = 1.18
 """Atoms closer than this many sums of covalent radii are joined, if their elements differ."""
 _MOST_JOINED: Final = 120
 _PNG_SCALE: Final = 2
+_FONT_SIZE: Final = 16
+"""Large, for pictures stand in tables at half their size."""
 _COLOURS: Final = dict(
     zip(
         ELEMENT_SYMBOLS,
@@ -94,7 +96,7 @@ def depict_svg(crystal: Crystal) -> str:
             )
     parts += [
         f'<text x="{word.place[0]:.1f}" y="{word.place[1]:.1f}" font-family="sans-serif"'
-        f' font-size="11" fill="#555555">{escape(word.text)}</text>'
+        f' font-size="{_FONT_SIZE}" fill="#555555">{escape(word.text)}</text>'
         for word in words
     ]
     return "".join([*parts, "</svg>"])
@@ -116,7 +118,7 @@ def depict_png(crystal: Crystal) -> bytes:
             radius = _PNG_SCALE * shape.radius
             box = (x - radius, y - radius, x + radius, y + radius)
             draw.ellipse(box, fill=f"#{shape.colour}", outline="#444444")
-    font = ImageFont.load_default(size=11 * _PNG_SCALE)
+    font = ImageFont.load_default(size=_FONT_SIZE * _PNG_SCALE)
     for word in words:
         x, y = (_PNG_SCALE * value for value in word.place)
         draw.text((x, y), word.text, fill="#555555", font=font, anchor="ls")
@@ -153,9 +155,9 @@ def _drawing(crystal: Crystal) -> tuple[list[_Line | _Disc], list[_Word]]:
         )
     words = [_Word((_MARGIN, HEIGHT - _MARGIN), _name(crystal))]
     for row, element in enumerate(crystal.composition()):
-        height = 18.0 + 17 * row
-        shapes.append(_Disc(np.inf, (_DRAWING[0] + 18.0, height), 5.5, _COLOURS[element]))
-        words.append(_Word((_DRAWING[0] + 29.0, height + 4), element))
+        height = 18.0 + 24 * row
+        shapes.append(_Disc(np.inf, (_DRAWING[0] + 18.0, height), 7.0, _COLOURS[element]))
+        words.append(_Word((_DRAWING[0] + 31.0, height + 6), element))
     return sorted(shapes, key=lambda shape: shape.depth), words
 
 
