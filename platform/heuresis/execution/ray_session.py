@@ -11,9 +11,8 @@ from importlib import import_module
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
 
-from heuresis.errors import UserError
+from heuresis.errors import HeuresisError, UserError
 from heuresis.execution import ray_settings
 
 
@@ -78,16 +77,25 @@ class RaySession:
                     _use_token_if_there_is_one()
                     context = ray.init(address=self._address, **quiet)
                     self.dashboard_url = ray_settings.web_address(context.dashboard_url)
-        except (OSError, RuntimeError, ValueError, RayError) as error:
-            where = f"at '{self._address}'" if self._address else "on this machine"
-            first_line = str(error).strip().partition("\n")[0].rstrip(".")
-            raise UserError(
-                f"no Ray session {where}: {first_line or type(error).__name__};"
-                " check address, port and token, or work without Ray"
-            ) from error
+        except HeuresisError:
+            raise
+        except Exception as error:
+            # Anything: what does not come up in time, Ray says by a bare Exception.
+            raise UserError(self._why_not(error)) from error
         if not self._worker_logs:
             # Deaths of workers are ours to report; Ray would print a page for each on stdout.
             ray._private.worker._worker_logs_enabled = False
+
+    def _why_not(self, error: Exception) -> str:
+        where = f"at '{self._address}'" if self._address else "on this machine"
+        first_line = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        advice = "check address, port and token, or work without Ray"
+        if "timed out" in first_line:
+            advice = (
+                "a machine that is too busy does not bring Ray up in time: try again when it is"
+                " less so, or work without Ray"
+            )
+        return f"no Ray session {where}: {first_line}; {advice} (heuresis run --executor inline)"
 
     def _start_own(self, quiet: dict[str, Any]) -> None:
         ray_settings.check_port(self._dashboard_port if self._dashboard else None)
