@@ -39,6 +39,9 @@ def evaluate(
     heldout_tokens: Annotated[
         int, typer.Option(help="Tokens per domain for the held-out loss.", min=1)
     ] = 50_000,
+    temperature: Annotated[
+        float, typer.Option(help="Of what is drawn; 1: as the model learned it.", min=0.05, max=5.0)
+    ] = 1.0,
     cache: Annotated[
         Path | None, typer.Option(help="Folder that keeps rewritten crystals.")
     ] = None,
@@ -80,6 +83,7 @@ def evaluate(
             cache=cache,
             view=view,
             real=real,
+            temperature=temperature,
         )
         rows = [row for name in wanted for row in measured(job, name)]
     report = Report(
@@ -87,6 +91,7 @@ def evaluate(
         facts={
             "parameters": f"{network.parameter_count:,}",
             "samples": f"{samples:,}",
+            "temperature": f"{temperature:g}",
             "data": str(data) if data is not None else "none",
             "split": RULE,
             "seed": seed,

@@ -68,6 +68,7 @@ class Evaluation:
         cache: folder for rewritten crystals.
         view: shows progress.
         real: also measure held-out molecules as if they were a sample.
+        temperature: of what is drawn.
     """
 
     model: Transformer
@@ -80,6 +81,7 @@ class Evaluation:
     cache: Path | None
     view: View
     real: bool = False
+    temperature: float = 1.0
     _read: dict[str, Source | str] = field(default_factory=dict)
     _losses: dict[str, HeldoutLoss] = field(default_factory=dict)
 
@@ -192,7 +194,7 @@ class Evaluation:
         how = "grammar mask" if masked else "no mask"
         self.view.start(f"drawing {kind}s, {how}", self.samples)
         rng = random_generator(self.seed, f"evaluation {kind} {how}", 0)
-        settings = Sampling(masked=masked)
+        settings = Sampling(masked=masked, temperature=self.temperature)
         texts: list[str] = []
         while len(texts) < self.samples:
             count = min(_CHUNK, self.samples - len(texts))

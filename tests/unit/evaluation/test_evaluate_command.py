@@ -52,6 +52,19 @@ def test_the_same_seed_gives_the_same_table(capsys: pytest.CaptureFixture[str]) 
     assert "heuresis-split-1" in tables[0]
 
 
+def test_a_cooler_model_writes_other_texts_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    tables = []
+    for temperature in ("1.0", "0.3"):
+        asked = ["heuresis-zinc", "--samples", "24", "--domains", "molecules", "--json"]
+        assert _run(*asked, "--temperature", temperature) == 0
+        tables.append(json.loads(capsys.readouterr().out))
+    assert [table["temperature"] for table in tables] == ["1", "0.3"]
+    warm, cool = (
+        {row["measure"]: row["value"] for row in table["rows"]}["valid"] for table in tables
+    )
+    assert cool >= warm
+
+
 def test_an_unknown_domain_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("heuresis-zinc", "--domains", "molecule") == 2
     error = " ".join(capsys.readouterr().err.split())
