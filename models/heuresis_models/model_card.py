@@ -105,7 +105,10 @@ def seen_ranges(
         # What lies beyond a scale was written as its end: the model never saw how far.
         last = len(LEVELS) - 1
         ranges = {
-            name: (max(low, Level(name, 0).value), min(high, Level(name, last).value))
+            name: (
+                max(low, round(Level(name, 0).value, _DECIMALS)),
+                min(high, round(Level(name, last).value, _DECIMALS)),
+            )
             for name, (low, high) in ranges.items()
         }
     return ranges | ({"similarity": (0.0, 1.0)} if shown.exemplars else {})
