@@ -129,7 +129,7 @@ def test_appended_rows_equal_a_refit_and_the_textbook() -> None:
     greater = np.maximum(dense[:, None], dense[None]).sum(axis=2)
     minmax = np.where(greater > 0, lesser / np.maximum(greater, 1), 1.0)
     square = ((scaled[:, None] - scaled[None]) ** 2).sum(axis=2)
-    K = 0.6 * minmax + 0.4 * np.exp(-square / 18)
+    K = 0.6 * minmax + 0.4 * np.exp(-square / (2 * 1.5**2))
     inverse = np.linalg.inv(K[:60, :60] + (1e-4 + 1e-9) * np.eye(60))
     mean = K[60:, :60] @ inverse @ y
     variance = 1 - np.einsum("mn,nk,mk->m", K[60:, :60], inverse, K[60:, :60])
