@@ -142,7 +142,7 @@ class CrystalRelaxation:
             checks["temperature"] = "the thermostat held, and no atom flew off"
         return OracleDeclaration(
             kind="crystal-relaxation",
-            version=version_with("1", *potentials.packages(config.potential)),
+            version=version_with("2", *potentials.packages(config.potential)),
             spaces=("crystal",),
             outputs={
                 name: OutputDeclaration(unit=unit, description=description)

@@ -5,7 +5,7 @@ Run: OMP_NUM_THREADS=1 python -m heuresis_oracles.crystals.build_references --po
 
 Structures of the elements are built in. Structures of compounds come from files with a column
 ``cif`` (P 1) and a column ``material_id``; their own energies are not read. Binary compositions
-whose charges balance and that no file has are filled in with simple structure types. EMT needs no
+whose charges balance are filled in with simple structure types. EMT needs no
 file: ordered alloys of its seven metals are built in. First every structure of a file is evaluated
 as it stands; what lies at most ``--slack`` above the hull of these energies is then relaxed as long
 as ``--relax-minutes`` last, those of ``--first`` elements before all others. The cache makes a
@@ -165,10 +165,11 @@ def _alloys(symbols: tuple[str, ...]) -> Iterator[Structure]:
         yield Structure(f"built-in B2 {formula}", formula, partial(atoms.copy))
 
 
-def _binaries(symbols: tuple[str, ...], known: frozenset[str]) -> Iterator[Structure]:
-    """Yield simple binary structure types whose charges balance, of compositions not yet known.
+def _binaries(symbols: tuple[str, ...]) -> Iterator[Structure]:
+    """Yield simple binary structure types whose charges balance.
 
-    Files of structures are samples; without TiN every nitride of titanium would look stable.
+    Files of structures are samples: without TiN every nitride of titanium would look stable, and
+    with nothing of MgO but a rare form of it, rock salt would lie below the hull.
     """
     for first, second in permutations(symbols, 2):
         for name, text in BINARY_TYPES.items():
@@ -179,7 +180,7 @@ def _binaries(symbols: tuple[str, ...], known: frozenset[str]) -> Iterator[Struc
             mapping = {cation: first, anion: second}
             elements = [mapping[element] for element in crystal.cell().elements]
             formula = reduced_formula(elements)
-            if formula in known or not _usual(composition_of(formula)):
+            if not _usual(composition_of(formula)):
                 continue
             atoms = primitive_atoms(_rescaled(crystal.cell(), tuple(elements)))
             yield Structure(f"built-in {name} {first} {second}", formula, partial(atoms.copy))
@@ -225,7 +226,7 @@ def main(
     relax_minutes: Annotated[float, typer.Option(help="Time for relaxations.")] = 60.0,
     max_atoms: Annotated[int, typer.Option(help="Largest primitive cell.")] = 60,
     kinds: Annotated[int, typer.Option(help="Most different elements.")] = 3,
-    binaries: Annotated[bool, typer.Option(help="Add simple types of absent binaries.")] = True,
+    binaries: Annotated[bool, typer.Option(help="Add simple types of binaries.")] = True,
 ) -> None:
     """Make a file of reference phases."""
     potentials.require_installed(potential)
@@ -242,7 +243,7 @@ def main(
             raise UserError(f"there is no data file '{file}'")
         compounds += compounds_of(file, frozenset(known), max_atoms, kinds)
     if binaries and potential != "EMT":
-        compounds += _binaries(known, frozenset(s.formula for s in compounds))
+        compounds += _binaries(known)
     structures = {structure.source: structure for structure in [*elements, *compounds]}
     print(f"{len(elements)} structures of elements, {len(compounds)} of compounds", flush=True)
 
