@@ -10,6 +10,7 @@ import pytest
 from rdkit import Chem
 
 from heuresis_models.checkpoint import Checkpoint, load_model, model_folder, shipped_names
+from heuresis_models.descriptors import properties_of
 from heuresis_models.generation import (
     Knowledge,
     Sampling,
@@ -19,7 +20,7 @@ from heuresis_models.generation import (
     quality,
     sample_molecules,
 )
-from heuresis_models.language import Form, Vocabulary
+from heuresis_models.language import Form, Quantity, Vocabulary
 from heuresis_models.language.augmentation import canonical_or_none, randomized_smiles
 from heuresis_models.packing import ScoredTokens
 from heuresis_models.training import mean_loss
@@ -148,3 +149,18 @@ def test_most_samples_are_not_copies_of_the_training_set(prior: Checkpoint) -> N
 def test_it_predicts_molecules_of_its_data_as_stated(prior: Checkpoint) -> None:
     canonical = [smiles for smiles in map(canonical_or_none, _lines(400)) if smiles is not None]
     assert _loss(prior, canonical[:200]) < 0.75
+
+
+def test_the_conditional_model_writes_what_it_is_asked_for() -> None:
+    folder = model_folder("heuresis-zinc-conditional")
+    knowledge = Knowledge.of(folder)
+    assert knowledge.levels
+    assert {"logp", "tpsa", "qed", "sa_score"} <= knowledge.ranges.keys()
+    model, _ = load_model(folder)
+    means = []
+    for logp in (0.5, 4.5):
+        asked = prompt(conditions=knowledge.worded([Quantity("logp", logp)]))
+        drawn = generate(model, [asked] * 32, np.random.default_rng(1), Sampling(masked=True))
+        found = [Chem.MolFromSmiles(payload(sample.tokens)) for sample in drawn]
+        means.append(np.mean([properties_of(one, ["logp"])["logp"] for one in found if one]))
+    assert means[1] - means[0] > 2.0
