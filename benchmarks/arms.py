@@ -1,13 +1,14 @@
-"""What a new user gets: speed, memory, and whether the loop beats its control arm.
+"""Does a campaign beat its control arm? Speed, memory and what was found, arm by arm, seed by seed.
 
-Run: .venv/bin/python benchmarks/quickstart.py [--seeds 5] [--executor ray|inline]
+Run: .venv/bin/python benchmarks/arms.py [campaigns/quickstart] [--seeds 5] [--executor ray|inline]
+         [--arms campaign guided] [--jobs 2]
 
-With `--executor inline` the two arms of a seed run side by side, one core each, and every run is
+With `--executor inline` as many runs as `--jobs` go side by side, one core each, and every run is
 reproducible bit by bit; with `ray` they run one after the other and times mean something.
 
-For each seed it runs `campaigns/quickstart/campaign.yaml` and `control.yaml` (random samples of the
-prior, same budget of physics evaluations) exactly as a user would, as separate processes, and reads
-the answer from the two ledgers alone:
+For each seed it runs the campaign files of the folder (all of them, unless `--arms` names some)
+exactly as a user would, as separate processes with the budget of evaluations that the files state,
+and reads the answer from the ledgers alone:
 
 - start: seconds from launching `heuresis run` to the first completed candidate in the ledger;
 - total: seconds until the command returned;
@@ -15,7 +16,8 @@ the answer from the two ledgers alone:
 - best, top-10: score of the best candidate, mean of the ten best;
 - memory: peak of the proportional set size of all processes of the run, in MiB.
 
-Finished runs are kept and not repeated, so an interrupted benchmark resumes.
+Finished runs are kept and not repeated, so an interrupted benchmark resumes. Each arm is then held
+against `control.yaml`, seed by seed.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from heuresis.events import Judged, Settled, Submitted
 from heuresis.ledger import SQLiteLedger
 
 ROOT = Path(__file__).parents[1]
-ARMS = {"loop": "campaign.yaml", "control": "control.yaml"}
+CONTROL = "control"
 MARK = "HEURESIS_BENCHMARK_MARK"
 
 
@@ -57,9 +59,9 @@ def proportional_memory_MiB(mark: str) -> float:
     return total_kB / 1024
 
 
-def run(arm: str, seed: int, folder: Path, executor: str) -> dict[str, Any]:
+def run(file: Path, seed: int, folder: Path, executor: str) -> dict[str, Any]:
     """Run one campaign as a user would; return its figures."""
-    mark = f"{arm}-{seed}-{os.getpid()}"
+    mark = f"{file.stem}-{seed}-{os.getpid()}"
     peak = 0.0
     ended = threading.Event()
 
@@ -70,9 +72,8 @@ def run(arm: str, seed: int, folder: Path, executor: str) -> dict[str, Any]:
 
     command = [
         str(Path(sys.executable).with_name("heuresis")), "run",
-        str(ROOT / "campaigns" / "quickstart" / ARMS[arm]),
-        "--run-dir", str(folder), "--seed", str(seed), "--executor", executor,
-        *([] if executor == "ray" else ["--set", "budget.wall_time=60 min"]),
+        str(file), "--run-dir", str(folder), "--seed", str(seed), "--executor", executor,
+        *([] if executor == "ray" else ["--set", "budget.wall_time=120 min"]),
     ]  # fmt: skip
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -87,18 +88,6 @@ def run(arm: str, seed: int, folder: Path, executor: str) -> dict[str, Any]:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}; see {log.name}")
     return {"total_s": total, "memory_MiB": peak, **figures(folder, launched)}
-
-
-def run_seed(seed: int, output: Path, executor: str) -> None:
-    """Run both arms of a seed, unless their figures are there already."""
-
-    def one(arm: str) -> None:
-        store = output / f"{arm}-{seed}.json"
-        if not store.exists():
-            store.write_text(json.dumps(run(arm, seed, output / f"{arm}-{seed}", executor)))
-
-    with ThreadPoolExecutor(max_workers=2 if executor == "inline" else 1) as pool:
-        list(pool.map(one, ARMS))
 
 
 def figures(folder: Path, launched: float) -> dict[str, Any]:
@@ -138,36 +127,73 @@ def figures(folder: Path, launched: float) -> dict[str, Any]:
     }
 
 
+def arms_of(campaign: Path, wanted: list[str] | None) -> dict[str, Path]:
+    """Return the campaign files of a folder by their names.
+
+    Raises:
+        SystemExit: the folder has no campaign file, or not the ones that are wanted.
+    """
+    files = {file.stem: file for file in sorted(campaign.glob("*.yaml"))}
+    missing = [name for name in wanted or [] if name not in files]
+    if missing or not files:
+        raise SystemExit(
+            f"{campaign} has no {', '.join(missing) or 'campaign file'}; it has "
+            f"{', '.join(files) or 'no .yaml at all'}"
+        )
+    return {name: files[name] for name in wanted or files}
+
+
+def wins(results: dict[tuple[str, int], dict[str, Any]], arm: str, measure: str) -> tuple[int, int]:
+    """Return in how many seeds an arm is above the control arm, and how many seeds both have."""
+    seeds = [seed for name, seed in results if name == arm and (CONTROL, seed) in results]
+    won = sum(results[arm, seed][measure] > results[CONTROL, seed][measure] for seed in seeds)
+    return won, len(seeds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "campaign", type=Path, nargs="?", default=ROOT / "campaigns" / "quickstart",
+        help="folder of campaign files; default: campaigns/quickstart",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", nargs="+", help="names of files without .yaml; default: all")
     parser.add_argument("--executor", default="ray", choices=["ray", "inline"])
-    parser.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmark")
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side, if inline")
+    parser.add_argument("--output", type=Path, help="default: runs/benchmark-CAMPAIGN")
     arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    results: dict[str, dict[int, dict[str, Any]]] = {arm: {} for arm in ARMS}
+    arms = arms_of(arguments.campaign, arguments.arms)
+    output: Path = arguments.output or ROOT / "runs" / f"benchmark-{arguments.campaign.name}"
+    output.mkdir(parents=True, exist_ok=True)
+    results: dict[tuple[str, int], dict[str, Any]] = {}
     print(
-        f"{'arm':8} {'seed':>4} {'start s':>8} {'total s':>8} {'busy s':>26} {'memory MiB':>11}"
+        f"{'arm':10} {'seed':>4} {'start s':>8} {'total s':>8} {'busy s':>26} {'memory MiB':>11}"
         f" {'completed':>9} {'best':>6} {'top-10':>7}"
     )
-    for seed in range(1, arguments.seeds + 1):
-        run_seed(seed, arguments.output, arguments.executor)
-        for arm in ARMS:
-            store = arguments.output / f"{arm}-{seed}.json"
-            figure = results[arm][seed] = json.loads(store.read_text())
-            busy = " ".join(f"{k}:{v:.0f}" for k, v in figure["busy_s"].items())
-            print(
-                f"{arm:8} {seed:>4} {figure['start_s']:8.1f} {figure['total_s']:8.1f}"
-                f" {busy:>26} {figure['memory_MiB']:11.0f} {figure['completed']:>9}"
-                f" {figure['best']:6.3f} {figure['top10']:7.3f}",
-                flush=True,
-            )
-    for measure in ("best", "top10"):
-        wins = sum(
-            results["loop"][seed][measure] > results["control"][seed][measure]
-            for seed in results["loop"]
+
+    def one(name: str, seed: int) -> None:
+        store = output / f"{name}-{seed}.json"
+        if not store.exists():
+            measured = run(arms[name], seed, output / f"{name}-{seed}", arguments.executor)
+            store.write_text(json.dumps(measured))
+        figure = results[name, seed] = json.loads(store.read_text())
+        busy = " ".join(f"{k}:{v:.0f}" for k, v in figure["busy_s"].items())
+        print(
+            f"{name:10} {seed:>4} {figure['start_s']:8.1f} {figure['total_s']:8.1f}"
+            f" {busy:>26} {figure['memory_MiB']:11.0f} {figure['completed']:>9}"
+            f" {figure['best']:6.3f} {figure['top10']:7.3f}",
+            flush=True,
         )
-        print(f"the loop wins on {measure} in {wins} of {len(results['loop'])} seeds")
+
+    jobs = arguments.jobs if arguments.executor == "inline" else 1
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        pairs = [(name, seed) for seed in range(1, arguments.seeds + 1) for name in arms]
+        list(pool.map(one, *zip(*pairs, strict=True)))
+    for arm in arms:
+        for measure in ("best", "top10"):
+            won, seeds = wins(results, arm, measure)
+            if arm != CONTROL and seeds:
+                print(f"{arm} beats {CONTROL} on {measure} in {won} of {seeds} seeds")
 
 
 if __name__ == "__main__":
