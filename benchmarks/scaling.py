@@ -30,7 +30,7 @@ import typer
 from scipy.optimize import least_squares
 
 from heuresis_models.corpus import Source, read_source
-from heuresis_models.recipe import Recipe, load_recipe, recipe_file
+from heuresis_models.recipe import Recipe, load_recipe
 from heuresis_models.training import Trainer, make_curriculum
 
 SIZES: dict[str, tuple[int, int, int, int]] = {
@@ -60,8 +60,7 @@ def counted_parameters(layers: int, width: int, feed_forward: int, vocabulary: i
 
 def recipe_of(size: str, seed: int, tokens: int, sources: list[str] | None = None) -> Recipe:
     layers, width, heads, feed_forward = SIZES[size]
-    base = load_recipe(recipe_file("heuresis-base")).model_dump()
-    base["name"] = "scaling"
+    base = load_recipe(Path(__file__).with_suffix(".yaml")).model_dump()
     base["seed"] = 100 + seed
     base["model"] = {
         "layers": layers, "width": width, "heads": heads, "feed_forward": feed_forward,
