@@ -24,6 +24,7 @@ from numpy.random import Generator
 from heuresis.errors import InvalidCandidate, PoolError, UserError
 from heuresis.execution.outcomes import broken_contract, failure_from, one_line, verified
 from heuresis.execution.repeats import repeated
+from heuresis.execution.scratch import Scratch
 from heuresis.ports import DesignSpace, Observer, Preparable, Trainable
 from heuresis.randomness import random_generator
 from heuresis.records import (
@@ -158,7 +159,7 @@ class WorkerHost:
         self._declaration: OracleDeclaration | None = None
         self._told = 0
         self._build()
-        self._scratch = scratch_root
+        self._scratch = Scratch(scratch_root)
 
     def _build(self) -> None:
         pool = self._pool
@@ -242,10 +243,7 @@ class WorkerHost:
 
     @contextlib.contextmanager
     def _workdir(self) -> Iterator[Path]:
-        if self._scratch is not None:
-            # Campaigns outlive the patience of services that clean temporary folders.
-            self._scratch.mkdir(parents=True, exist_ok=True)
-        workdir = Path(tempfile.mkdtemp(prefix="heuresis-", dir=self._scratch))
+        workdir = self._scratch.make()
         before = Path.cwd() if self._enter_workdir else None
         if before is not None:
             os.chdir(workdir)
@@ -254,7 +252,7 @@ class WorkerHost:
         finally:
             if before is not None:
                 os.chdir(before)
-            shutil.rmtree(workdir, ignore_errors=True)
+            self._scratch.remove(workdir)
 
     def _propose(self, task: ProposeTask, watch: _Stopwatch) -> ProposeResult | Failure:
         rng = random_generator(*task.random_key)
@@ -347,7 +345,8 @@ class WorkerHost:
         return LearnResult(report=report)
 
     def close(self) -> None:
-        """Do nothing: scratch folders live only as long as a call."""
+        """Wait until the scratch folders are removed; safe to call twice."""
+        self._scratch.close()
 
 
 def _loader(reference: str) -> Callable[[str, str], Any]:

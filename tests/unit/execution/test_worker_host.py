@@ -34,7 +34,8 @@ def test_scratch_is_empty_for_each_call_and_gone_afterwards(tmp_path: Path) -> N
     for name in ("a", "b"):
         result = worker.run(evaluate(name, "x", "raise")).result
         assert isinstance(result, EvaluateResult)
-        assert list(tmp_path.iterdir()) == []
+    worker.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cleaned_away_scratch_root_comes_back(tmp_path: Path) -> None:
