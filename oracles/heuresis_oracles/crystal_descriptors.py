@@ -79,6 +79,7 @@ class CrystalDescriptors:
             checks={"expands": "the text is a lattice with separate sites"},
             cost_class=CostClass.NEGLIGIBLE,
             isolated=False,
+            seeded=False,
             batch_size=8,
             timeout_s=60.0,
             reference=(

@@ -151,6 +151,7 @@ class CrystalRelaxation:
             checks=checks,
             cost_class=CostClass.MINUTES if config.dynamics_ps else CostClass.SECONDS,
             isolated=True,
+            seeded=bool(config.dynamics_ps),
             batch_size=1,
             timeout_s=600.0,
             reference=(

@@ -70,6 +70,7 @@ class RDKitDescriptors:
             checks={"finite": "every descriptor is a finite number"},
             cost_class=CostClass.NEGLIGIBLE,
             isolated=False,
+            seeded=False,
             batch_size=32,
             timeout_s=10.0,
             reference=(

@@ -198,8 +198,25 @@ class OracleDeclaration(Record):
     """Candidates per call; cheap oracles batch so that a call takes at least about 50 ms."""
     timeout_s: float = 600.0
     """Default hard limit per candidate."""
+    seeded: bool = True
+    """The seed can change a result. False: campaigns with different seeds share measurements."""
+    failures_repeat: bool = True
+    """A set-up or calculation failure says something of the candidate. False: a program or service
+    may fail for reasons of its own, so such failures are never shared between campaigns."""
     reference: str
     """Paper or manual that defines the quantity."""
+
+
+class Origin(Record):
+    """Where an outcome was measured that this campaign did not measure itself."""
+
+    run: str
+    """Name of the run folder."""
+    measured_at: float
+    """Unix seconds."""
+    duration_s: float
+    """Wall time that it took there: the candidate's part of its batch."""
+    cpu_s: float | None = None
 
 
 class Timing(Record):
@@ -216,3 +233,5 @@ class Timing(Record):
     cpu_s: float | None = None
     worker: str = ""
     host: str = ""
+    origin: Origin | None = None
+    """Set when nothing was measured here: the outcome is another run's."""

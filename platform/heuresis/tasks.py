@@ -11,6 +11,7 @@ from heuresis.records import (
     Failure,
     LearningReport,
     Observation,
+    Origin,
     Outcome,
     Prompt,
     Proposal,
@@ -128,3 +129,13 @@ class Settlement(Record):
     task: str
     result: Result
     timing: Timing
+    origins: dict[str, Origin] = Field(default_factory=dict)
+    """Candidate → who measured it, for those that nobody had to measure for this task."""
+
+    def timing_of(self, candidate: str | None) -> Timing:
+        """Return the clocks of one candidate, or (None) of the task."""
+        origin = self.origins.get(candidate) if candidate is not None else None
+        if origin is None:
+            return self.timing
+        nothing = {"duration_s": 0.0, "cpu_s": 0.0, "worker": "", "origin": origin}
+        return self.timing.model_copy(update=nothing)

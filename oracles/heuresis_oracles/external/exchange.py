@@ -95,6 +95,7 @@ def declaration(kind: str, config: ExternalConfig, version: str) -> OracleDeclar
         checks=config.checks,
         cost_class=CostClass(config.cost),
         isolated=True,
+        failures_repeat=False,
         batch_size=config.batch_size,
         timeout_s=config.timeout_s,
         reference=config.reference,

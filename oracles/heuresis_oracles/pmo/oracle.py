@@ -94,6 +94,7 @@ class PracticalMolecularOptimization:
             # beside free oracles, and the loop proposes no further ahead than it would for one.
             cost_class=CostClass.SECONDS,
             isolated=False,
+            seeded=False,
             batch_size=config.batch_size,
             timeout_s=60.0,
             reference=(

@@ -31,6 +31,7 @@ class _Facts(BaseModel):
 
     executor: Literal["ray", "inline"] | None = None
     tracking_uri: str | None = None
+    measurements: str | None = None
     mlflow_run_id: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     metered: list[str] | None = None
     host: str | None = None

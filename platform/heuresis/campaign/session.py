@@ -37,6 +37,7 @@ from heuresis.engine.plan import CampaignPlan
 from heuresis.engine.state import CampaignState
 from heuresis.errors import HeuresisError, LeaseLostError, LedgerError, RunError
 from heuresis.events import BudgetExtended, Entry
+from heuresis.execution.sharing import SharingExecutor
 from heuresis.ledger.journal import JournalLedger
 from heuresis.ports import Executor, Tracker
 from heuresis.tasks import PoolSpec
@@ -57,6 +58,8 @@ class SessionSettings:
     """How long running work may settle after a stop was asked."""
     budget: Budget | None = None
     """Replaces the limits that were granted so far, recorded as an event."""
+    measurements: Path | None = None
+    """File through which campaigns share measurements; None: everything is measured."""
     take_over: bool = False
     """Take the ledger's lease from a process of another host that is known to be gone."""
 
@@ -96,6 +99,15 @@ class Session:
         self.budget: Budget = self.plan.budget
         """The limits in force: the file's, or those that were granted later."""
         self.executor: Executor = make_executor(settings, campaign, folder)
+        if settings.measurements is not None:
+            self.executor = SharingExecutor(
+                self.executor,
+                settings.measurements,
+                {oracle.name: oracle.declaration for oracle in campaign.oracles},
+                run=folder.path.name,
+                in_order=settings.executor == "inline",
+                say=say,
+            )
         self.mlflow: Any | None = None
         """The `MLflowTracker`, if there is one."""
         self.number = 0
@@ -318,6 +330,7 @@ class Session:
             executor=self.settings.executor,
             ray_dashboard=getattr(self.executor, "dashboard_url", None),
             tracking_uri=self.settings.tracking_uri,
+            measurements=str(self.settings.measurements) if self.settings.measurements else None,
             budget=budget_document(self.budget),
             metered=metered_oracles(self.campaign),
             process=getpid(),

@@ -107,5 +107,6 @@ def _evaluation(event: Settled, entry: Entry) -> dict[str, Any]:
         "seconds": timing.duration_s if timing else None,
         "worker": timing.worker if timing else None,
         "host": timing.host if timing else None,
+        "origin": timing.origin.model_dump() if timing and timing.origin else None,
         "sequence": entry.sequence,
     }

@@ -206,6 +206,7 @@ def _objective(folder: RunFolder) -> Objective:
 def _print_summary(folder: RunFolder, view: CampaignView) -> None:
     from heuresis.cli.tables import asks, failures, funnel, learning
     from heuresis.cli.words import duration, number
+    from heuresis.report.rows import shared_lines
 
     screen = console()
     started = view.started
@@ -234,7 +235,7 @@ def _print_summary(folder: RunFolder, view: CampaignView) -> None:
     screen.print(funnel(view, list(view.stages)))
     reasons = ", ".join(f"{count} {reason}" for reason, count in view.rejected.most_common(6))
     lines = [("rejected", [reasons] if reasons else []), ("failed", failures(view))]
-    lines.append(("rung", view.rungs.lines()))
+    lines += [("shared", shared_lines(view.stages)), ("rung", view.rungs.lines())]
     for title, texts in [*lines, ("asked", asks(view)), ("learned", learning(view, 5))]:
         for text in texts:
             screen.print(f"{title:9} {text}", markup=False)
@@ -299,6 +300,12 @@ def _print_history(found: History) -> None:
     for evaluation in found.evaluations:
         took = f"{duration(evaluation['seconds'])}" if evaluation["seconds"] is not None else "?"
         place = f"{evaluation['worker']}, {took}"
+        if (origin_run := evaluation["origin"]) is not None:
+            measured_at = datetime.fromtimestamp(origin_run["measured_at"], UTC).astimezone()
+            place = (
+                f"measured by {origin_run['run']}, {measured_at:%Y-%m-%d %H:%M},"
+                f" {duration(origin_run['duration_s'])}"
+            )
         if evaluation["kind"] == "failure":
             text = f"failed ({evaluation['cause']}): {evaluation['message']}  [{place}]"
             rows.append((evaluation["oracle"], text))

@@ -45,6 +45,13 @@ Ledger = Annotated[
         help="postgresql://user@host/db keeps the ledger; default: $HEURESIS_LEDGER, else a file.",
     ),
 ]
+Measurements = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Share measurements with other campaigns; default: $HEURESIS_MEASUREMENTS; or none.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the final table.")]
 
@@ -59,12 +66,14 @@ def run(
     tracking_uri: TrackingURI = None,
     no_mlflow: NoMLflow = False,
     ledger: Ledger = None,
+    measurements: Measurements = None,
     overrides: Overrides = None,
     seed: Annotated[int | None, typer.Option(help="Replace the campaign's seed.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a campaign; Ctrl-C settles what runs and says how to resume."""
+    from heuresis.campaign.measurements import shared_file
     from heuresis.campaign.resolve import load_campaign
     from heuresis.campaign.run_folder import create_run
     from heuresis.ledger.location import chosen_url
@@ -72,7 +81,8 @@ def run(
     database = chosen_url(ledger)
     changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
     resolved = load_campaign(campaign, changes)
-    settings = _settings(executor, ray_address, tracking_uri, no_mlflow)
+    shared = shared_file(measurements)
+    settings = _settings(executor, ray_address, tracking_uri, no_mlflow, measurements=shared)
     folder = create_run(resolved, run_dir, database=database)
     _session(resolved, folder, settings, as_json=as_json, quiet=quiet)
 
@@ -107,10 +117,12 @@ def resume(
     ray_address: RayAddress = None,
     tracking_uri: TrackingURI = None,
     no_mlflow: NoMLflow = False,
+    measurements: Measurements = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Continue a run that was interrupted, paused, or is granted more budget; or fork it."""
+    from heuresis.campaign.measurements import shared_file
     from heuresis.campaign.resolve import load_campaign
     from heuresis.campaign.run_folder import find_run
 
@@ -131,6 +143,7 @@ def resume(
         tracking_uri or facts.get("tracking_uri"),
         without,
         budget=resolved.spec.budget if budget and not fork else None,
+        measurements=shared_file(measurements, earlier=facts),
         take_over=take_over,
     )
     _session(resolved, folder, settings, as_json=as_json, quiet=quiet)

@@ -215,7 +215,8 @@ class Controller:
                     self.state.apply(event)
                     self._watch(event)
                     timed = isinstance(event, Settled | Proposed | Learned)
-                    events.append((event, settlement.timing if timed else None))
+                    candidate = event.candidate if isinstance(event, Settled) else None
+                    events.append((event, settlement.timing_of(candidate) if timed else None))
             settlement = self._executor.next_settled(0.0)
         self._record(events, applied=True)
 

@@ -51,7 +51,7 @@ def row_of(entry: Entry, payload: str, checksum: str) -> Row:
         payload=payload,
         checksum=checksum,
         recorded_at=entry.recorded_at,
-        timing=entry.timing.model_dump_json() if entry.timing else None,
+        timing=entry.timing.model_dump_json(exclude_none=True) if entry.timing else None,
         version=SCHEMA_VERSION,
     )
 

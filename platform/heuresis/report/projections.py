@@ -290,8 +290,11 @@ class CampaignView:
         stage.settled += 1
         if self._metered is None or event.oracle in self._metered:
             self.evaluations += 1
+        if timing is not None and timing.origin is not None:
+            stage.shared += 1
+            stage.saved_core_s += timing.origin.cpu_s or timing.origin.duration_s
         # Candidates of one task settle one after another and share its clocks: count them once.
-        if timing is not None and self._timed_task.get(event.oracle) != event.task:
+        elif timing is not None and self._timed_task.get(event.oracle) != event.task:
             self._timed_task[event.oracle] = event.task
             stage.busy_s += timing.duration_s
         record = self._open.get(event.candidate)

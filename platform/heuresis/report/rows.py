@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from heuresis.records import Candidate, Failure, Measurement
@@ -101,8 +102,23 @@ class StageCounts:
     verdicts: Counter[str] = field(default_factory=Counter)
     busy_s: float = 0.0
     """Seconds that workers spent in the oracle's code; a batch counts once."""
+    shared: int = 0
+    """Candidates that came back with what another run had measured."""
+    saved_core_s: float = 0.0
+    """Processor seconds that measuring them had taken there."""
 
     @property
     def in_flight(self) -> int:
         """Candidates handed out and not back."""
         return self.submitted - self.settled
+
+
+def shared_lines(stages: Mapping[str, StageCounts]) -> list[str]:
+    """Return, for each oracle that was spared work, what other runs had measured for it."""
+    return [
+        f"{oracle}: {stage.shared:,} of {stage.settled:,}"
+        f" ({100 * stage.shared / stage.settled:.0f} %) measured before,"
+        f" {stage.saved_core_s:,.1f} core-seconds saved"
+        for oracle, stage in stages.items()
+        if stage.shared
+    ]

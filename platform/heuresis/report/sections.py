@@ -15,6 +15,7 @@ from heuresis.report.markup import (
     table,
 )
 from heuresis.report.projections import CampaignView
+from heuresis.report.rows import shared_lines
 
 LEARNING_STEPS_SHOWN = 12
 FINAL_VERDICTS = ("dropped", "infeasible", "failed")
@@ -213,6 +214,7 @@ def budget_and_timings(
     words = f"Budget: {granted}. " if granted else ""
     if view.first_completed_s is not None:
         words += f"The first candidate was completed after {duration(view.first_completed_s)}. "
+    words += "".join(f"{line}. " for line in shared_lines(view.stages))
     if view.resets:
         words += f"The weakest islands were emptied {len(view.resets)} times."
     note = f'<p class="note">{escaped(words)}</p>' if words else ""

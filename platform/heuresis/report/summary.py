@@ -82,6 +82,8 @@ def summary(view: CampaignView) -> dict[str, Any]:
                 "evaluated": stage.evaluated,
                 "in_flight": stage.in_flight,
                 "busy_s": stage.busy_s,
+                "shared": stage.shared,
+                "saved_core_s": stage.saved_core_s,
                 "verdicts": dict(stage.verdicts),
             }
             for oracle, stage in view.stages.items()

@@ -82,6 +82,8 @@ class Timeline:
         event = entry.event
         if entry.timing is None or not isinstance(event, Settled | Proposed | Learned):
             return
+        if entry.timing.origin is not None:
+            return  # nobody worked: another run had measured it
         if isinstance(event, Settled):
             # Candidates of one task settle one after another and share its clocks.
             if event.task == self._timed:
