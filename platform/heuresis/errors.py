@@ -6,7 +6,8 @@ HeuresisError
 │   ├── UnknownNameError       a plug-in name nobody registered; lists the known ones
 │   ├── MissingExtraError      an optional dependency is not installed; says what to install
 │   ├── RunError               a run folder is missing, locked, unwritable or finished
-│   └── PoolError              workers cannot run: a plug-in does not start, or keeps dying
+│   └── PoolError              workers cannot run: a plug-in does not start
+│       └── PoolBrokenError    they could, but keep dying: the campaign pauses
 ├── InvalidCandidate           a text is not a member of the design space (a value, not a crash)
 ├── OracleError                raised inside an oracle, recorded as a `Failure`
 │   ├── OracleSetupError       the calculation never ran: unsupported element, bad settings
@@ -100,6 +101,10 @@ class PoolError(UserError):
 
     Tasks of that pool which had not settled stay unsettled; a resumed campaign issues them again.
     """
+
+
+class PoolBrokenError(PoolError):
+    """The workers of a pool died again and again without a result between; others may go on."""
 
 
 class InvalidCandidate(HeuresisError):  # noqa: N818 - a verdict about a text, not a defect

@@ -128,6 +128,9 @@ class Evaluation(Record):
     measurements: dict[str, Measurement]
     checks: tuple[str, ...] = ()
     """Names of the quality gates that this result passed, e.g. ``converged``."""
+    candidate_id: str | None = Field(default=None, exclude=True)
+    """Whose measurements these are, for an oracle that can mix candidates up. The worker checks it;
+    it is not kept."""
 
 
 class FailureCause(StrEnum):
@@ -146,7 +149,7 @@ class FailureCause(StrEnum):
     LOST = "lost"
     """The worker or node vanished through no fault of the candidate. Retried."""
     CONTRACT = "contract"
-    """The plug-in broke its contract: wrong count, undeclared output, wrong unit. Not retried."""
+    """The plug-in broke its contract: wrong count, unit, output or candidate. Not retried."""
 
 
 class Failure(Record):

@@ -97,6 +97,12 @@ GATE = """
 def one(candidate):
     return {"values": {"length": 1.0, "seed": 0}, "checks": ["converged"]}
 """
+SWAPPED = """
+ids = [candidate["id"] for candidate in asked["candidates"]]
+def one(candidate):
+    other = ids[ids.index(candidate["id"]) - 1]
+    return {"id": other, "values": {"length": 1.0, "seed": 0}}
+"""
 
 
 @pytest.mark.parametrize("promise", [MEASURES, DEPENDS, REFUSES, NEIGHBOURS])
@@ -116,6 +122,7 @@ def test_an_honest_program_passes(
         (MISSING, MEASURES, "missing: seed"),
         (NOT_A_NUMBER, MEASURES, "NaN is no number"),
         (TOO_FEW, MEASURES, "1 results for 2 candidates"),
+        (SWAPPED, MEASURES, r"measured candidate \w+, asked was \w+"),
         (GATE, MEASURES, "names undeclared quality gates: converged"),
         (DICE, DEPENDS, "changed the values"),
         (BY_POSITION, DEPENDS, "changed the values"),

@@ -11,6 +11,9 @@ The answer is one JSON object with one result per candidate, in order::
         {"values": {"gap_eV": 2.9, "rmsf": {"value": 0.4, "uncertainty": 0.1, "unit": "angstrom"}},
          "checks": ["converged"]},
         {"failure": {"cause": "setup", "message": "no parameters for Pu"}}]}
+
+A result may carry the ``id`` of the candidate that it is of; one that is not the candidate's asked
+about is refused.
 """
 
 from __future__ import annotations
@@ -170,7 +173,10 @@ def _outcome(result: Any, config: ExternalConfig) -> Outcome:
         if isinstance(measured, Failure):
             return measured
         measurements[name] = measured
-    return Evaluation(measurements=measurements, checks=tuple(checks))
+    candidate_id = result.get("id")
+    if not isinstance(candidate_id, str | None):
+        return _broken(f"'id' is a {type(candidate_id).__name__}, expected that of a candidate")
+    return Evaluation(measurements=measurements, checks=tuple(checks), candidate_id=candidate_id)
 
 
 def _measurement(name: str, given: Any, config: ExternalConfig) -> Measurement | Failure:

@@ -114,11 +114,16 @@ def funnel(
 
 
 def failures(view: CampaignView) -> list[str]:
-    """Return one line per pool that failed: how often, by cause."""
-    return [
-        f"{pool}: " + ", ".join(f"{count} {cause.value}" for cause, count in counter.most_common())
-        for pool, counter in view.failures.items()
-    ]
+    """Return one line per pool that failed: how often, by cause; who was quarantined."""
+    lines = []
+    for pool, counter in view.failures.items():
+        line = ", ".join(f"{count} {cause.value}" for cause, count in counter.most_common())
+        stage = view.stages.get(pool)
+        if stage is not None and stage.quarantined:
+            candidates = "candidate" if stage.quarantined == 1 else "candidates"
+            line += f"; {stage.quarantined} {candidates} quarantined, every try killed the worker"
+        lines.append(f"{pool}: {line}")
+    return lines
 
 
 def asks(view: CampaignView) -> list[str]:

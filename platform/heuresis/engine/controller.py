@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from heuresis.engine.decisions import conclusions, next_decision
+from heuresis.engine.decisions import capacity, conclusions, next_decision
 from heuresis.engine.plan import CampaignPlan
 from heuresis.engine.policies import CircuitBreaker
 from heuresis.engine.state import CampaignState
-from heuresis.errors import LedgerError
+from heuresis.errors import LedgerError, PoolBrokenError, PoolError
 from heuresis.events import (
     Asked,
     BudgetExtended,
@@ -70,7 +70,7 @@ class Controller:
         self._now = now
         self._settle_limit_s = settle_limit_s
         self._sequence = 0
-        self._breaker = CircuitBreaker()
+        self._breaker = CircuitBreaker(in_flight={o.name: capacity(o) for o in plan.oracles})
         self._proposers = frozenset(p.name for p in plan.proposers)
         self._told: dict[str, int] = {}
         """Observing pool → how much of the history its worker has been sent in this session."""
@@ -78,6 +78,8 @@ class Controller:
         self._stop_now = threading.Event()
         self._stop_reason = ""
         self._stop_finishes = False
+        self._paused: str | None = None
+        """Why the campaign pauses itself, once it does."""
 
     def ask_stop(self, reason: str, *, at_once: bool = False, finish: bool = False) -> None:
         """Ask the loop to end; callable from any thread or a signal handler.
@@ -156,9 +158,10 @@ class Controller:
                 return RunEnd(kind="finished", reason=self.state.finished)
             stopping = self._stop.is_set()
             if not stopping:
-                paused = self._breaker.tripped(self._proposers)
-                if paused is not None:
-                    return RunEnd(kind="paused", reason=paused)
+                tripped = self._breaker.tripped(self._proposers)
+                if tripped is not None:
+                    self._pause(tripped)
+                    continue
                 self._hand_out_all()
                 if self.state.finished is not None:
                     continue
@@ -167,15 +170,30 @@ class Controller:
                 or waited_s >= self._settle_limit_s
                 or not self.state.outstanding
             ):
+                if self._paused is not None:
+                    return RunEnd(kind="paused", reason=self._paused)
                 if self._stop_finishes:
                     self._record([(Finished(reason=self._stop_reason), None)])
                     continue
                 return RunEnd(kind="interrupted", reason=self._stop_reason)
-            settlement = self._executor.next_settled(WAIT_s)
+            settlement = self._next_settled(WAIT_s)
             if settlement is None:
                 waited_s += WAIT_s if stopping else 0.0
                 continue
             self._settle(settlement)
+
+    def _next_settled(self, timeout_s: float) -> Settlement | None:
+        try:
+            return self._executor.next_settled(timeout_s)
+        except PoolBrokenError as error:
+            self._pause(str(error))
+            return None
+
+    def _pause(self, reason: str) -> None:
+        """Hand out nothing more; what runs in sound pools may still settle."""
+        if self._paused is None:
+            self._paused = reason
+            self.ask_stop(reason)
 
     def _hand_out_all(self) -> None:
         """Decide until there is nothing to decide; record it all; only then hand it out."""
@@ -217,7 +235,11 @@ class Controller:
                     timed = isinstance(event, Settled | Proposed | Learned)
                     candidate = event.candidate if isinstance(event, Settled) else None
                     events.append((event, settlement.timing_of(candidate) if timed else None))
-            settlement = self._executor.next_settled(0.0)
+            try:
+                settlement = self._next_settled(0.0)
+            except PoolError:
+                self._record(events, applied=True)  # what came before it must not be lost with it
+                raise
         self._record(events, applied=True)
 
     def _watch(self, event: Event) -> None:
@@ -225,12 +247,12 @@ class Controller:
             case Settled(outcome=Evaluation()):
                 self._breaker.success(event.oracle)
             case Settled(outcome=Failure() as failure):
-                self._breaker.failure(event.oracle, failure)
+                self._breaker.failure(event.oracle, failure, event.task)
             case Proposed() | Learned():
                 if event.failure is None:
                     self._breaker.success(event.proposer)
                 else:
-                    self._breaker.failure(event.proposer, event.failure)
+                    self._breaker.failure(event.proposer, event.failure, event.task)
                     # Its worker may have started anew, knowing nothing.
                     self._told.pop(event.proposer, None)
             case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from heuresis.engine.plan import CampaignPlan, OraclePlan, ProposerPlan
-from heuresis.engine.policies import may_retry
+from heuresis.engine.policies import MAX_ATTEMPTS, may_retry, quarantines
 from heuresis.engine.state import CampaignState
 from heuresis.events import (
     AcceptedProposal,
@@ -82,6 +82,8 @@ def _submission(plan: CampaignPlan, state: CampaignState, stage: int) -> Submitt
         if state.queue_length(stage + 1) + state.in_flight[oracle.name] >= limit:
             return None
     attempt = state.active[state.next_waiting(stage, 1)[0]].attempt
+    if attempt:
+        room = 1  # alone, or a batch in which one candidate kills the worker fails three times
     # A retry at the first oracle was admitted already; it only needs evaluations.
     allowed = state.remaining(oracle) if attempt else _budget_allows(plan, state, stage)
     if allowed < 1:
@@ -309,11 +311,16 @@ def judge(
     entry = state.active[candidate_id]
     if isinstance(outcome, Failure):
         retry = may_retry(outcome, entry.attempt)
+        poison = (
+            f"quarantined after {MAX_ATTEMPTS[outcome.cause]} tries, "
+            if quarantines(outcome, entry.attempt)
+            else ""
+        )
         return Judged(
             candidate=candidate_id,
             oracle=oracle,
             verdict="retry" if retry else "failed",
-            reason=f"{outcome.cause.value}: {outcome.message}",
+            reason=f"{poison}{outcome.cause.value}: {outcome.message}",
         )
     judgement = plan.objective.judge(entry.measurements)
     if judgement.violated is not None:

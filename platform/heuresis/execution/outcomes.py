@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import re
 import traceback
@@ -11,7 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from heuresis.errors import CalculationError, ImplausibleResultError, OracleSetupError
-from heuresis.records import Evaluation, Failure, FailureCause, OracleDeclaration, Outcome
+from heuresis.records import (
+    Candidate,
+    Evaluation,
+    Failure,
+    FailureCause,
+    OracleDeclaration,
+    Outcome,
+)
 
 LONGEST_MESSAGE = 500
 LONGEST_DETAIL = 4000
@@ -22,19 +30,23 @@ _CAUSES: tuple[tuple[type[BaseException], FailureCause], ...] = (
     (CalculationError, FailureCause.CALCULATION),
     (MemoryError, FailureCause.CRASH),
 )
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def failure_from(error: BaseException, *, scratch: str | None = None) -> Failure:
     """Turn an exception out of plug-in code into a value.
 
     The three oracle errors keep their meaning and need no traceback. Running out of memory counts
-    as a crash: the process may be damaged. Anything else is a calculation that broke.
+    as a crash: the process may be damaged. A full disk is lost work: its scratch folder is removed,
+    so another try may find room. Anything else is a calculation that broke.
 
     Args:
         error: what was raised.
         scratch: path of the scratch folder; it is random, so it is masked in the texts.
     """
     cause = next((c for kind, c in _CAUSES if isinstance(error, kind)), FailureCause.CALCULATION)
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        cause = FailureCause.LOST
     expected = isinstance(error, OracleSetupError | ImplausibleResultError | CalculationError)
     return Failure(
         cause=cause,
@@ -80,17 +92,20 @@ def broken_contract(message: str) -> Failure:
     return Failure(cause=FailureCause.CONTRACT, message=_head(message))
 
 
-def verified(returned: Any, declaration: OracleDeclaration, count: int) -> tuple[Outcome, ...]:
+def verified(
+    returned: Any, declaration: OracleDeclaration, candidates: Sequence[Candidate]
+) -> tuple[Outcome, ...]:
     """Check what an oracle returned against its declaration.
 
     Args:
         returned: whatever ``Oracle.evaluate`` gave back.
         declaration: what the oracle promised.
-        count: number of candidates it was given.
+        candidates: what it was given.
 
     Returns:
-        ``count`` outcomes; each that breaks the contract is replaced by a `Failure`.
+        An outcome per candidate; each that breaks the contract is replaced by a `Failure`.
     """
+    count = len(candidates)
     if not isinstance(returned, Sequence) or isinstance(returned, str):
         failure = broken_contract(
             f"oracle '{declaration.kind}' returned {type(returned).__name__},"
@@ -102,16 +117,24 @@ def verified(returned: Any, declaration: OracleDeclaration, count: int) -> tuple
             f"oracle '{declaration.kind}' returned {len(returned)} outcomes for {count} candidates"
         )
         return (failure,) * count
-    return tuple(_verified_one(outcome, declaration) for outcome in returned)
+    return tuple(
+        _verified_one(outcome, declaration, candidate)
+        for outcome, candidate in zip(returned, candidates, strict=True)
+    )
 
 
-def _verified_one(outcome: Any, declaration: OracleDeclaration) -> Outcome:
+def _verified_one(outcome: Any, declaration: OracleDeclaration, candidate: Candidate) -> Outcome:
     if isinstance(outcome, Failure):
         return outcome
     if not isinstance(outcome, Evaluation):
         return broken_contract(
             f"oracle '{declaration.kind}' returned a {type(outcome).__name__},"
             " expected an Evaluation or a Failure"
+        )
+    if outcome.candidate_id not in (None, candidate.id):
+        return broken_contract(
+            f"oracle '{declaration.kind}' measured candidate {outcome.candidate_id},"
+            f" asked was {candidate.id}"
         )
     given, promised = set(outcome.measurements), set(declaration.outputs)
     if given != promised:
@@ -146,4 +169,4 @@ def _verified_one(outcome: Any, declaration: OracleDeclaration) -> Outcome:
             f" {', '.join(sorted(undeclared_checks))};"
             f" declared: {', '.join(sorted(declaration.checks)) or 'none'}"
         )
-    return outcome
+    return outcome.model_copy(update={"candidate_id": None})

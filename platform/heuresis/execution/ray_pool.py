@@ -22,7 +22,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from heuresis.errors import PoolError
+from heuresis.errors import PoolBrokenError, PoolError
 from heuresis.execution import ray_settings
 from heuresis.execution.actor import HeuresisWorker
 from heuresis.execution.bookkeeping import PoolUse, check_pools, settlement
@@ -34,7 +34,11 @@ from heuresis.records import Failure
 from heuresis.tasks import EvaluateResult, LearnTask, PoolSpec, Settlement, Task
 
 DEATHS_ALLOWED = 3
-"""Actors of a pool that may die in a row, without one settled task between."""
+"""Actors of a pool that may die in a row, without one settled task between.
+
+One more for each further worker: who kills all of them at once has killed each one once. An actor
+whose node died does not count.
+"""
 GRACE_S = 10.0
 """How much later than the worker's own time limit the driver loses patience."""
 _FAREWELL_S = 2.0
@@ -217,7 +221,7 @@ class RayExecutor:
             self._died(pool, slot, error)
             return
         if complaint:
-            self._break(pool, complaint)
+            self._break(pool, PoolError(complaint))
         if reference == slot.starting:
             slot.starting = None
             slot.host = answer
@@ -253,28 +257,28 @@ class RayExecutor:
         calls, was_starting = list(slot.calls), slot.starting is not None
         reason = "it gave no sign of life" if error is None else ray_settings.why_it_died(error)
         self._forget(slot)
+        node_died = isinstance(error, NodeDiedError) or _NODE_DIED in str(error)
         for call in calls:
             failure = fate(
                 pool.spec,
                 reason=reason,
                 hung=error is None,
-                blameless=isinstance(error, NodeDiedError | ActorUnavailableError)
-                or _NODE_DIED in str(error),
+                blameless=node_died or isinstance(error, ActorUnavailableError),
                 was_next=call is calls[0],
             )
             self._settle(pool, slot, call, report_of(failure, call.task))
-        pool.deaths += 1
+        pool.deaths += 0 if node_died else 1
         pool.tally.restarts += 1
-        if pool.deaths > DEATHS_ALLOWED:
-            self._break(
-                pool,
+        if pool.deaths > DEATHS_ALLOWED + pool.spec.workers - 1:
+            message = (
                 f"the workers of pool '{pool.spec.name}' died {pool.deaths} times in a row without"
-                f" a result, last {'while starting' if was_starting else 'at work'}: {reason}",
+                f" a result, last {'while starting' if was_starting else 'at work'}: {reason}"
             )
+            self._break(pool, PoolBrokenError(message))
         self._start_actor(pool, slot)
 
-    def _break(self, pool: SlotPool, message: str) -> NoReturn:
-        pool.broken = PoolError(message)
+    def _break(self, pool: SlotPool, error: PoolError) -> NoReturn:
+        pool.broken = error
         self._unsettled -= pool.drop_everything()
         for slot in pool.slots:
             self._forget(slot)

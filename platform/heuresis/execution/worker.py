@@ -234,7 +234,7 @@ class WorkerHost:
                     if len(candidates) == 1:
                         return (failure_from(error, scratch=str(workdir)),)
                 else:
-                    return verified(returned, self._declaration, len(candidates))
+                    return verified(returned, self._declaration, candidates)
         except OSError as error:
             message = f"no scratch folder: {error.strerror or error}"
             return (Failure(cause=FailureCause.LOST, message=message),) * len(candidates)

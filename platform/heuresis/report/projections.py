@@ -110,6 +110,8 @@ class CampaignView:
         self._open: dict[str, CandidateRecord] = {}
         self.rungs = Rungs()
         self._texts: dict[str, str] = {}
+        self._crashed: str | None = None
+        """The candidate that settled last, if it killed its worker; its verdict comes next."""
         self._timed_task: dict[str, str] = {}
         self._shares: deque[tuple[int, int, int]] = deque()
         self._share_totals = [0, 0, 0]
@@ -298,6 +300,7 @@ class CampaignView:
             self._timed_task[event.oracle] = event.task
             stage.busy_s += timing.duration_s
         record = self._open.get(event.candidate)
+        self._crashed = None
         if isinstance(event.outcome, Evaluation):
             stage.evaluated += 1
             if record is None:
@@ -310,6 +313,8 @@ class CampaignView:
         else:
             text = record.candidate.text if record is not None else None
             self._failed(event.oracle, text, event.outcome)
+            if event.outcome.cause is FailureCause.CRASH:
+                self._crashed = event.candidate
 
     def _failed(self, pool: str, text: str | None, failure: Failure) -> None:
         self.failures.setdefault(pool, Counter())[failure.cause] += 1
@@ -319,7 +324,10 @@ class CampaignView:
         examples.append(FailureExample(text=text, failure=failure))
 
     def _judged(self, event: Judged) -> None:
-        self._stage(event.oracle).verdicts[event.verdict] += 1
+        stage = self._stage(event.oracle)
+        stage.verdicts[event.verdict] += 1
+        if event.verdict == "failed" and self._crashed == event.candidate:
+            stage.quarantined += 1
         self.rungs.judged(event)
         if event.verdict in ("promoted", "retry"):
             return

@@ -100,6 +100,8 @@ class StageCounts:
     evaluated: int = 0
     """Candidates that came back with a value."""
     verdicts: Counter[str] = field(default_factory=Counter)
+    quarantined: int = 0
+    """Candidates given up because they killed their worker in every try."""
     busy_s: float = 0.0
     """Seconds that workers spent in the oracle's code; a batch counts once."""
     shared: int = 0

@@ -164,9 +164,16 @@ def failures(view: CampaignView) -> str:
         heading("Attempts", sort="number"),
         heading("Latest example", kind=""),
     ]
+    poison = sum(stage.quarantined for stage in view.stages.values())
+    quarantine = (
+        f'<p class="note">Quarantined, because every try killed the worker: {poison:,}.</p>'
+        if poison
+        else ""
+    )
     return (
         "<h2>Failures</h2>"
         + table(headings, rows)
+        + quarantine
         + '<p class="note">A failure is never a score: failed candidates are retried when that can'
         " help, and left out otherwise.</p>"
     )

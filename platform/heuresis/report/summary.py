@@ -85,6 +85,7 @@ def summary(view: CampaignView) -> dict[str, Any]:
                 "shared": stage.shared,
                 "saved_core_s": stage.saved_core_s,
                 "verdicts": dict(stage.verdicts),
+                "quarantined": stage.quarantined,
             }
             for oracle, stage in view.stages.items()
         },

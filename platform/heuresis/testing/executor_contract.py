@@ -206,6 +206,8 @@ class ExecutorContract:
             "output": "contract",
             "check": "contract",
             "infinite-uncertainty": "contract",
+            "wrong": "contract",
+            "full-disk": "lost",
             "segfault": "crash",
             "leave:3": "crash",
             "memory": "crash",

@@ -240,6 +240,13 @@ class ScriptedOracle:
             measurements={"length": Measurement(value=1.0, unit="1")}, checks=("invented",)
         )
 
+    def _wrong(self, _: str, __: Path) -> Outcome:
+        return _length(1.0).model_copy(update={"candidate_id": "somebody else"})
+
+    def _full_disk(self, _: str, __: Path) -> None:
+        with Path("/dev/full").open("w") as file:
+            file.write("x" * 100_000)
+
     def _environment(self, argument: str, _: Path) -> Outcome:
         return _length(float(os.environ.get(argument, "-1")))
 
@@ -271,6 +278,8 @@ class ScriptedOracle:
         "unit": _unit,
         "output": _output,
         "check": _check,
+        "wrong": _wrong,
+        "full-disk": _full_disk,
         "environment": _environment,
         "process": _process,
         "once": _once,

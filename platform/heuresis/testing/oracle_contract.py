@@ -91,11 +91,15 @@ def evaluate(
     """Measure with a fresh oracle in a fresh scratch folder."""
     scratch = workdir / f"scratch-{len(list(workdir.iterdir()))}"
     scratch.mkdir()
-    candidates = [Candidate.of(case.space, text) for text in texts]
     outcomes: list[Outcome] = case.oracle(settings(case)).evaluate(
-        candidates, seed=seed, workdir=scratch
+        candidates_of(case, texts), seed=seed, workdir=scratch
     )
     return outcomes
+
+
+def candidates_of(case: OracleCase, texts: Sequence[str]) -> list[Candidate]:
+    """Return the candidates that an oracle is asked about."""
+    return [Candidate.of(case.space, text) for text in texts]
 
 
 class OracleContract:
@@ -146,7 +150,7 @@ class OracleContract:
     ) -> None:
         declared = declaration(case)
         outcomes = evaluate(case, case.measurable, tmp_path)
-        checked = verified(outcomes, declared, len(case.measurable))
+        checked = verified(outcomes, declared, candidates_of(case, case.measurable))
         for text, outcome in zip(case.measurable, checked, strict=True):
             assert isinstance(outcome, Evaluation), f"{text}: {outcome}"
 
@@ -180,7 +184,8 @@ class OracleContract:
     def test_a_failure_leaves_its_neighbours_alone(self, case: OracleCase, tmp_path: Path) -> None:
         good = case.measurable[0]
         outcomes = evaluate(case, [case.refused[0], good], tmp_path)
-        checked = verified(outcomes, declaration(case), 2)
+        asked = candidates_of(case, [case.refused[0], good])
+        checked = verified(outcomes, declaration(case), asked)
         assert isinstance(checked[0], Failure)
         assert checked[0].cause is not FailureCause.CONTRACT, checked[0].message
         assert isinstance(checked[1], Evaluation), checked[1]

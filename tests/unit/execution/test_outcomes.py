@@ -1,12 +1,21 @@
 """Exceptions and outcomes at the boundary of a plug-in."""
 
+import errno
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from heuresis.errors import CalculationError, ImplausibleResultError, OracleSetupError
-from heuresis.execution.outcomes import LONGEST_DETAIL, LONGEST_MESSAGE, failure_from, one_line
+from heuresis.execution.outcomes import (
+    LONGEST_DETAIL,
+    LONGEST_MESSAGE,
+    failure_from,
+    one_line,
+    verified,
+)
 from heuresis.execution.outcomes import tail as tail_of
-from heuresis.records import FailureCause
+from heuresis.records import Evaluation, Failure, FailureCause, Measurement
+from heuresis.testing.fakes import ScriptedOracle, candidate
 
 
 @pytest.mark.parametrize(
@@ -66,3 +75,30 @@ def test_validation_errors_fit_one_line() -> None:
         Box.model_validate({"size_nm": "big"})
     assert one_line(caught.value).startswith("Box.size_nm: Input should be a valid number")
     assert "\n" not in one_line(RuntimeError("two\nlines"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_lost_work_and_no_fault_of_the_calculation(number: int) -> None:
+    failure = failure_from(OSError(number, "No space left on device"))
+    assert failure.cause is FailureCause.LOST
+    assert "No space left on device" in failure.message
+    assert failure_from(OSError(errno.EACCES, "x")).cause is FailureCause.CALCULATION
+
+
+def test_a_measurement_of_another_candidate_is_refused() -> None:
+    asked = [candidate("a"), candidate("b")]
+    declaration = ScriptedOracle.declare(ScriptedOracle.Config())
+
+    def measured(of: str | None) -> Evaluation:
+        return Evaluation(
+            measurements={"length": Measurement(value=1.0, unit="1")}, candidate_id=of
+        )
+
+    swapped = verified([measured(asked[1].id), measured(asked[0].id)], declaration, asked)
+    for outcome, other in zip(swapped, reversed(asked), strict=True):
+        assert isinstance(outcome, Failure)
+        assert outcome.cause is FailureCause.CONTRACT
+        assert f"measured candidate {other.id}, asked was" in outcome.message
+    right = verified([measured(asked[0].id), measured(None)], declaration, asked)
+    assert right == (measured(None), measured(None)), "whose it is, is not kept"
+    assert "candidate_id" not in right[0].model_dump_json()
