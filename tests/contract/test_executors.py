@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from heuresis.execution.inline import InlineExecutor
+from heuresis.execution.local import LocalExecutor
 from heuresis.execution.ray_pool import RayExecutor
 from heuresis.ports import Executor
 from heuresis.testing.executor_contract import ExecutorContract
@@ -22,6 +23,11 @@ def ray_session() -> Iterator[RayExecutor]:
 class TestInline(ExecutorContract):
     def make_executor(self) -> Executor:
         return InlineExecutor(plugins=PLUGINS)
+
+
+class TestLocal(ExecutorContract):
+    def make_executor(self) -> Executor:
+        return LocalExecutor(plugins=PLUGINS)
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -108,6 +108,7 @@ class IsolatedWorker:
             )
         self._pool = pool
         self._plugins = plugins
+        self._aborted = False
         self._child: _Child | None = self._new_child()
 
     @property
@@ -194,6 +195,9 @@ class IsolatedWorker:
         for _ in range(START_ATTEMPTS):
             child = self._child or self._new_child()
             self._child = child
+            if self._aborted:
+                self._discard()
+                raise PoolError(f"pool '{self._pool.name}' was stopped")
             if child.is_ready:
                 if child.is_alive():
                     return child
@@ -228,6 +232,16 @@ class IsolatedWorker:
         child, self._child = self._child, None
         return child.close() if child is not None else 0
 
+    def abort(self) -> None:
+        """Kill the process, from any thread; what it is at fails, and no other one is started.
+
+        `close` it afterwards, from the thread that runs its tasks.
+        """
+        self._aborted = True
+        child = self._child
+        if child is not None:
+            child.cut_lifeline()
+
     def close(self) -> None:
         """Kill the process with all its descendants and remove its scratch space."""
         self._discard()
@@ -241,7 +255,9 @@ class _Child:
         self.scratch = Path(tempfile.mkdtemp(prefix="heuresis-"))
         limit = (pool.memory_limit_MiB or 0) * 2**20 or int(MEMORY_SHARE * _machine_memory_bytes())
         self._channel, theirs = socket.socketpair()
-        lifeline_theirs, self._lifeline = os.pipe()
+        lifeline_theirs, lifeline = os.pipe()
+        self._lifeline = [lifeline]
+        """Empty once it is cut: two threads may want to, and a number is soon another file's."""
         output, output_theirs = os.pipe()
         self.process = subprocess.Popen(
             [
@@ -333,10 +349,15 @@ class _Child:
         """Return the end of what the process printed since the last message."""
         return self._tail.decode(errors="replace")
 
+    def cut_lifeline(self) -> None:
+        """Have the guardian kill everything; from any thread."""
+        with contextlib.suppress(IndexError):
+            os.close(self._lifeline.pop())
+
     def close(self) -> int:
         """Kill everything, return how the process ended (negative: minus the signal)."""
         self._channel.close()
-        os.close(self._lifeline)
+        self.cut_lifeline()
         try:
             self.process.wait(_KILL_GRACE_S)
         except subprocess.TimeoutExpired:
