@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -16,9 +14,6 @@ import ray
 
 from heuresis.errors import HeuresisError, UserError
 from heuresis.execution import ray_settings
-
-START_LIMIT_S = 180.0
-"""How long Ray's processes may take to come up."""
 
 
 class RaySession:
@@ -76,8 +71,7 @@ class RaySession:
         try:
             with ray_settings.own_signal_handlers():
                 if self._address is None:
-                    with _patience():
-                        self._start_own(quiet)
+                    self._start_own(quiet)
                 else:
                     ray_settings.prepare_connection(self._address)
                     _use_token_if_there_is_one()
@@ -135,29 +129,6 @@ class RaySession:
             ray_settings.forget_local_session()
             ray._private.ray_constants.ENABLE_RAY_CLUSTER = True
         self._is_own = False
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Wait minutes for a node that starts; Ray waits 30 s, fixed, which a busy machine may need."""
-    services = import_module("ray._private.services")
-    ask = services.get_node
-    deadline = time.monotonic() + START_LIMIT_S
-
-    def get_node(*arguments: Any, **options: Any) -> Any:
-        while True:
-            try:
-                return ask(*arguments, **options)
-            except RuntimeError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.2)
-
-    services.get_node = get_node
-    try:
-        yield
-    finally:
-        services.get_node = ask
 
 
 def _use_token_if_there_is_one() -> None:
