@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from heuresis.spaces.features import Features, SparseCounts
+from heuresis.spaces.features import Features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_JOINED: Final = 256
+"""Points that are joined into one block: single ones cost ten times their content in memory."""
 
 
 class Points:
     """Features and scores in the order in which they were measured."""
 
     def __init__(self) -> None:
-        self._features: list[Features] = []
+        self._blocks: list[Features] = []
+        """Of so many points each."""
+        self._latest: list[Features] = []
         self.scores: list[float] = []
 
     def __len__(self) -> int:
@@ -24,21 +29,26 @@ class Points:
 
     def append(self, features: Features, score: float) -> None:
         """Add one point; ``features`` are of a single text."""
-        self._features.append(features)
+        self._latest.append(features)
         self.scores.append(score)
+        if len(self._latest) == _JOINED:
+            self._blocks.append(Features.joined(self._latest))
+            self._latest = []
 
     def features(self, places: NDArray[np.int64]) -> Features:
-        """Return the features of some points."""
-        chosen = [self._features[int(place)] for place in places]
-        first = chosen[0]
-        return Features(
-            counts={
-                name: SparseCounts.of([one.counts[name].row(0) for one in chosen], block.width)
-                for name, block in first.counts.items()
-            },
-            descriptors=np.concatenate([one.descriptors for one in chosen]),
-            names=first.names,
-        )
+        """Return the features of some points, at least one, in the order of ``places``."""
+        order = np.argsort(places, kind="stable")
+        rising = places[order]
+        parts = []
+        for number in np.unique(rising // _JOINED):
+            within = rising[rising // _JOINED == number] - number * _JOINED
+            if number < len(self._blocks):
+                parts.append(self._blocks[number].take(within))
+            else:
+                parts += [self._latest[place] for place in within]
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return Features.joined(parts).take(back)
 
 
 def chosen_points(scores: NDArray[np.float64], most: int) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ from heuresis_models.gaussian_process import (
     minmax_to_one,
     rank_correlation,
 )
-from heuresis_models.gaussian_process.points import chosen_points
+from heuresis_models.gaussian_process.points import Points, chosen_points
 
 WIDTH = 7
 SMILES = (
@@ -196,6 +196,29 @@ def test_of_many_points_the_best_the_latest_and_some_others_are_kept() -> None:
     assert sum(place >= 980 for place in kept) >= 15
     assert sum(place < 900 for place in kept) >= 30
     assert list(chosen_points(scores[:60], 60)) == list(range(60))
+
+
+def test_points_come_back_as_they_went_in_whatever_was_joined_meanwhile() -> None:
+    rng = np.random.default_rng(5)
+    points, singles = Points(), []
+    for place in range(600):  # two joined blocks and a rest
+        indices = np.sort(rng.choice(50, 6, replace=False)).astype(np.int32)
+        single = Features(
+            counts={"morgan": SparseCounts.of([(indices, indices + 1)], 50)},
+            descriptors=np.full((1, 2), float(place)),
+            names=("a", "b"),
+        )
+        singles.append(single)
+        points.append(single, float(place))
+    wanted = np.array([599, 3, 255, 256, 511, 512, 3])
+
+    found = points.features(wanted)
+
+    assert found.descriptors[:, 0].tolist() == wanted.tolist()
+    for row, place in enumerate(wanted):
+        expected = singles[place].counts["morgan"].row(0)
+        for got, want in zip(found.counts["morgan"].row(row), expected, strict=True):
+            assert got.tolist() == want.tolist()
 
 
 def test_members_are_weighted_by_what_they_predict_of_left_out_points() -> None:
