@@ -19,6 +19,7 @@ def test_no_oracle_is_forgotten() -> None:
         "command",
         "crystal-descriptors",
         "crystal-relaxation",
+        "dft",
         "http",
         "openmm-md",
         "organic-photovoltaics",
@@ -84,6 +85,15 @@ class TestXTBInSolvent(OracleContract):
             "method": "GFN1-xTB",
         }
         return OracleCase(oracle, config, ("CO", "C=C"), refused=(UNREADABLE, "[Pu]"))
+
+
+class TestDensityFunctional(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        pytest.importorskip("pyscf", reason="the oracle 'dft' needs the extra 'pyscf'")
+        oracle = registry.load(registry.ORACLES, "dft")
+        config = {"functional": "PBE", "geometry": "MMFF94", "conformers": 1, "grid_level": 0}
+        return OracleCase(oracle, config, ("O", "[NH4+]"), refused=(UNREADABLE, "[Pu]", EXOTIC))
 
 
 class TestOrganicPhotovoltaics(OracleContract):
