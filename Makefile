@@ -53,5 +53,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -q -c constraints.txt -e '.[dev,crystals]'
+	$(PIP) install -q -c constraints.txt -e '.[dev,crystals,pyscf]'
 	@touch $@

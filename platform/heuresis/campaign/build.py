@@ -27,6 +27,7 @@ def build_plan(campaign: ResolvedCampaign, *, checkpoints: Path | None = None) -
     return CampaignPlan(
         campaign=spec.campaign,
         seed=spec.seed,
+        measurement_seed=spec.measurement_seed,
         spec_hash=campaign.spec_hash,
         space=spec.space.kind,
         objective=Objective(spec.objectives, spec.constraints),

@@ -86,6 +86,7 @@ class ResolvedCampaign:
     def document(self) -> dict[str, Any]:
         """Return the campaign with every default filled in, as plain values."""
         spec = self.spec
+        own = spec.measurement_seed  # left out when not set: the hashes of older runs stay
         return {
             "schema_version": spec.schema_version,
             "campaign": spec.campaign,
@@ -104,6 +105,7 @@ class ResolvedCampaign:
             "search": spec.search.model_dump(mode="json"),
             "budget": budget_document(spec.budget),
             "seed": spec.seed,
+            **({} if own is None else {"measurement_seed": own}),
         }
 
     def with_budget(self, budget: Budget) -> ResolvedCampaign:

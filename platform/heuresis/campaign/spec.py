@@ -117,6 +117,13 @@ class CampaignSpec(Record):
     search: SearchSettings = SearchSettings()
     budget: Budget = Field(description="the campaign ends when the first limit is reached")
     seed: int = Field(0, ge=0, lt=2**63, description="same file, same seed: same campaign")
+    measurement_seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        description="seed of the oracles alone, so that campaigns with other seeds can share their"
+        " measurements; default: seed",
+    )
 
     def with_budget(self, budget: Budget) -> Self:
         """Return the same campaign with another budget."""

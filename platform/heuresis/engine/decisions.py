@@ -100,7 +100,7 @@ def _submission(plan: CampaignPlan, state: CampaignState, stage: int) -> Submitt
         candidates=chosen,
         attempt=attempt,
         # The same for all candidates: a result does not depend on its place in the queue.
-        seed=derived_seed(plan.seed, oracle.name, str(attempt)),
+        seed=derived_seed(plan.oracle_seed, oracle.name, str(attempt)),
     )
 
 

@@ -55,6 +55,13 @@ class CampaignPlan:
     proposers: tuple[ProposerPlan, ...]
     search: SearchSettings
     budget: Budget
+    measurement_seed: int | None = None
+    """Seed of the oracles; None: ``seed``."""
+
+    @property
+    def oracle_seed(self) -> int:
+        """What the seeds of evaluations are derived from."""
+        return self.seed if self.measurement_seed is None else self.measurement_seed
 
     @property
     def pools(self) -> tuple[PoolSpec, ...]:
