@@ -224,9 +224,9 @@ class Controller:
         """Conclude from a settlement, and from those that are already waiting behind it."""
         events: list[tuple[Event, Timing | None]] = []
         settlement: Settlement | None = first
-        for _ in range(SETTLEMENTS_PER_APPEND):
-            if settlement is None:
-                break
+        taken = 0
+        while settlement is not None:
+            taken += 1
             task = self.state.outstanding.get(settlement.task)
             if task is not None:  # otherwise: settled already, or not ours
                 for event in conclusions(self.plan, self.state, task, settlement.result):
@@ -235,6 +235,8 @@ class Controller:
                     timed = isinstance(event, Settled | Proposed | Learned)
                     candidate = event.candidate if isinstance(event, Settled) else None
                     events.append((event, settlement.timing_of(candidate) if timed else None))
+            if taken == SETTLEMENTS_PER_APPEND:
+                break  # and leave the others with the executor: what is taken must be concluded
             try:
                 settlement = self._next_settled(0.0)
             except PoolError:
