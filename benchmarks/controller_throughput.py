@@ -103,15 +103,21 @@ class FreeExecutor:
 
 
 def make_plan(
-    evaluations: int, *, observing: bool = False, search: dict[str, str] | None = None
+    evaluations: int,
+    *,
+    observing: bool = False,
+    search: dict[str, str] | None = None,
+    workers: int = 1,
+    batch: int = 32,
 ) -> CampaignPlan:
+    """Return a campaign whose oracle costs nothing, with so many workers and candidates a call."""
     # A front needs two objectives; all else is measured with one, as it always was.
     measures = ("value", "other") if (search or {}).get("ranking") == "pareto" else ("value",)
 
     def pool(name: str, role: str) -> PoolSpec:
         return PoolSpec.model_validate(
             {"name": name, "role": role, "kind": name, "config": {}, "space_kind": "integer",
-             "space_config": {}, "workers": 1}
+             "space_config": {}, "workers": workers if role == "oracle" else 1}
         )  # fmt: skip
 
     declaration = OracleDeclaration(
@@ -120,7 +126,7 @@ def make_plan(
             "value": OutputDeclaration(unit="1", description="free"),
             "other": OutputDeclaration(unit="1", description="free"),
         },
-        batch_size=32,
+        batch_size=batch,
         reference="none",
     )  # fmt: skip
     return CampaignPlan(

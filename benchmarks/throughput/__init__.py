@@ -1,0 +1,1 @@
+"""How busy the loop keeps its slots, what an evaluation costs, what a long ledger costs."""
