@@ -27,7 +27,7 @@ from heuresis.execution import ray_settings
 from heuresis.execution.actor import HeuresisWorker
 from heuresis.execution.bookkeeping import PoolUse, check_pools, settlement
 from heuresis.execution.isolation import START_LIMIT_S
-from heuresis.execution.ray_session import RaySession
+from heuresis.execution.ray_session import LOST_AFTER_S, RaySession
 from heuresis.execution.slots import Call, Slot, SlotPool, fate, report_of
 from heuresis.execution.worker import INSTALLED_PLUGINS, Report, check_task
 from heuresis.records import Failure
@@ -88,6 +88,7 @@ class RayExecutor:
         self._settled: deque[Settlement] = deque()
         self._unsettled: set[str] = set()
         self._metrics: _Metrics | None = None
+        self._lost = False
 
     @property
     def dashboard_url(self) -> str | None:
@@ -140,7 +141,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Kill our actors, and end the Ray session if it is our own. Safe to call twice."""
-        if ray.is_initialized():
+        if ray.is_initialized() and not self._lost:
             slots = [slot for pool in self._pools.values() for slot in pool.slots]
             idle = [slot.actor.close.remote() for slot in slots if slot.is_ready and not slot.calls]
             if idle:
@@ -195,7 +196,8 @@ class RayExecutor:
 
         Raises:
             PoolError: a pool is broken: its plug-in cannot start, or its actors keep dying. Its
-                unsettled tasks stay unsettled. Raised once; other pools can go on settling.
+                unsettled tasks stay unsettled. Raised once; other pools can go on settling. Or
+                the whole cluster is lost: nothing will settle any more.
         """
         deadline = time.monotonic() + timeout_s
         while not self._settled:
@@ -209,6 +211,8 @@ class RayExecutor:
             for pool in self._pools.values():
                 for slot in pool.overdue():
                     self._died(pool, slot, None)
+            if self._session.is_lost():
+                self._give_up()
             if not self._settled and time.monotonic() >= deadline:
                 return None
         return self._settled.popleft()
@@ -256,6 +260,8 @@ class RayExecutor:
         """Settle what a dead (or, without an error, hung) actor held, and start its successor."""
         calls, was_starting = list(slot.calls), slot.starting is not None
         reason = "it gave no sign of life" if error is None else ray_settings.why_it_died(error)
+        if not self._session.await_answer():
+            self._give_up()
         self._forget(slot)
         node_died = isinstance(error, NodeDiedError) or _NODE_DIED in str(error)
         for call in calls:
@@ -276,6 +282,22 @@ class RayExecutor:
             )
             self._break(pool, PoolBrokenError(message))
         self._start_actor(pool, slot)
+
+    def _give_up(self) -> NoReturn:
+        """Let go of a cluster that is lost, without asking Ray for anything."""
+        self._lost = True
+        self._session.abandon()
+        where = f"at '{self._address}'" if self._address else "on this machine"
+        error = PoolBrokenError(
+            f"the Ray cluster {where} has not answered for {LOST_AFTER_S:g} s; what was running is"
+            " handed out again by the next session, there or elsewhere (--ray-address)"
+        )
+        for pool in self._pools.values():
+            pool.broken = error
+            pool.drop_everything()
+        self._slot_of.clear()
+        self._unsettled.clear()
+        raise error
 
     def _break(self, pool: SlotPool, error: PoolError) -> NoReturn:
         pool.broken = error

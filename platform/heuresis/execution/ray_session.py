@@ -5,8 +5,10 @@ An own session listens on loopback only and asks for a token (`ray_settings`).
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
+import time
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +16,11 @@ import ray
 
 from heuresis.errors import HeuresisError, UserError
 from heuresis.execution import ray_settings
+
+LOST_AFTER_S = 25.0
+"""A cluster whose head has not answered for so long is given up. After 60 s Ray ends our process,
+without a word of what to do."""
+ASK_EVERY_S = 5.0
 
 
 class RaySession:
@@ -42,6 +49,9 @@ class RaySession:
         self._worker_logs = worker_logs
         self._cpus = cpus
         self._is_own = False
+        self._head = ""
+        self._asked_at = 0.0
+        self._silent_since: float | None = None
         self.dashboard_url: str | None = None
         """Address of the dashboard, None without one."""
 
@@ -63,6 +73,7 @@ class RaySession:
             UserError: no cluster answers, or Ray cannot start here.
         """
         if ray.is_initialized():
+            self._head = ray.get_runtime_context().gcs_address
             return
         quiet: dict[str, Any] = {
             "log_to_driver": self._worker_logs,
@@ -82,9 +93,37 @@ class RaySession:
         except Exception as error:
             # Anything: what does not come up in time, Ray says by a bare Exception.
             raise UserError(self._why_not(error)) from error
+        self._head = ray.get_runtime_context().gcs_address
         if not self._worker_logs:
             # Deaths of workers are ours to report; Ray would print a page for each on stdout.
             ray._private.worker._worker_logs_enabled = False
+
+    def is_lost(self) -> bool:
+        """Tell whether the cluster's head has been silent for too long; cheap to ask often."""
+        now = time.monotonic()
+        if self._head and now - self._asked_at >= ASK_EVERY_S:
+            self._asked_at = now
+            if ray_settings.answers(self._head):
+                self._silent_since = None
+            elif self._silent_since is None:
+                self._silent_since = now
+        return self._silent_since is not None and now - self._silent_since >= LOST_AFTER_S
+
+    def await_answer(self) -> bool:
+        """Wait until the head answers, return False when it is lost.
+
+        Before anything that Ray asks its head for: it would wait until it ends our process.
+        """
+        while not ray_settings.answers(self._head):
+            if self.is_lost():
+                return False
+            time.sleep(0.5)
+        return True
+
+    def abandon(self) -> None:
+        """Let go of a lost cluster without asking it for anything, now or at the end."""
+        self._is_own = False
+        atexit.unregister(ray.shutdown)
 
     def _why_not(self, error: Exception) -> str:
         where = f"at '{self._address}'" if self._address else "on this machine"

@@ -88,6 +88,16 @@ def prepare_connection(address: str) -> None:
             pass
 
 
+def answers(address: str) -> bool:
+    """Tell whether somebody listens at ``host:port``."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
 def session_asks_for_token() -> bool:
     """Tell whether the session that this process started has token authentication on."""
     return os.environ.get("RAY_AUTH_MODE") == "token"
