@@ -107,9 +107,16 @@ def write(folder: Path, target: Path) -> None:
         for quantity, words in QUANTITIES.items()
         for level, label in LEVELS.items()
     ]
+    unsaturated = np.array([_unsaturated(row["key"]) for row in good])
     residual = []
-    for level, label in LEVELS.items():
-        x, y = column(level, "gap_eV"), column("high", "gap_eV")
+    for level, label, chosen in (
+        *((level, label, np.full(len(good), True)) for level, label in LEVELS.items()),
+        ("middle", f"{LEVELS['middle']}, of the unsaturated", unsaturated),
+        ("middle", f"{LEVELS['middle']}, of the saturated", ~unsaturated),
+    ):
+        x, y = column(level, "gap_eV")[chosen], column("high", "gap_eV")[chosen]
+        if len(x) < 4:
+            continue
         left_out = []
         for out in range(len(x)):  # what a line says of a molecule that did not make it
             kept = np.arange(len(x)) != out
@@ -132,8 +139,9 @@ def write(folder: Path, target: Path) -> None:
         " energies of a functional are no measured excitation or ionisation energies\neither: this"
         " says how well the cheap rung foresees the dear one.\n\n"
         + table(("quantity", "rung", *ERROR_HEADINGS), lines)
-        + f"\nThe gap of `xtb` minus that of `dft`, farthest from the median: {named} eV.\n"
-        + "\nAfter a straight line, each molecule judged by a line through the others:\n\n"
+        + f"\nThe gap of `xtb` minus that of `dft`, farthest from the median:\n{named} eV.\n"
+        + "\nThe gap after a straight line, each molecule judged by a line through the others"
+        " (unsaturated: with a\ndouble, triple or aromatic bond):\n\n"
         + table(("rung", "line through all", *ERROR_HEADINGS), residual)
         + f"\nA measurement of `dft` took {np.median(seconds['high'] / seconds['middle']):,.0f}"
         " times the processor time of `xtb` as it comes and"
@@ -155,6 +163,11 @@ def write(folder: Path, target: Path) -> None:
     )
     (target / "gaps-against-dft.md").write_text(text)
     print(f"{target / 'gaps-against-dft.md'} written from {len(good)} molecules")
+
+
+def _unsaturated(smiles: str) -> bool:
+    bonds = Chem.MolFromSmiles(smiles).GetBonds()
+    return any(bond.GetBondTypeAsDouble() > 1.0 for bond in bonds)
 
 
 def _shift(row: dict[str, Any]) -> float:
