@@ -9,7 +9,6 @@ import pytest
 ray = pytest.importorskip("ray")
 
 from heuresis.errors import UserError  # noqa: E402
-from heuresis.execution import ray_session  # noqa: E402
 from heuresis.execution.ray_session import ASK_EVERY_S, LOST_AFTER_S, RaySession  # noqa: E402
 
 
@@ -49,8 +48,10 @@ def test_a_silent_head_is_lost_after_a_while_and_one_that_comes_back_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(ray_session.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(ray_session.time, "sleep", lambda s: clock.__setitem__(0, clock[0] + s))
+    monkeypatch.setattr("heuresis.execution.ray_session.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(
+        "heuresis.execution.ray_session.time.sleep", lambda s: clock.__setitem__(0, clock[0] + s)
+    )
     session = RaySession()
     assert not session.is_lost(), "it was never there"
     with socket.socket() as listening:
@@ -61,7 +62,7 @@ def test_a_silent_head_is_lost_after_a_while_and_one_that_comes_back_is_not(
         assert session.await_answer()
         assert not session.is_lost()
     answering = False
-    monkeypatch.setattr(ray_session.ray_settings, "answers", lambda _: answering)
+    monkeypatch.setattr("heuresis.execution.ray_settings.answers", lambda _: answering)
     clock[0] += 1000.0
     assert not session.is_lost(), "the first time that nobody answers is no loss"
     clock[0] += LOST_AFTER_S - 1.0
