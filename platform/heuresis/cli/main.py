@@ -98,6 +98,19 @@ for _name, _function in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; always leaves through `SystemExit`."""
+    try:
+        _run(arguments)
+    except SystemExit as leaving:
+        session = sys.modules.get("heuresis.execution.ray_session")
+        if session is not None and session.abandoned:
+            # All is said and written. Ray would wait for the lost cluster, then end us its way.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(leaving.code if isinstance(leaving.code, int) else FAILED)
+        raise
+
+
+def _run(arguments: list[str] | None) -> None:
     from heuresis.errors import HeuresisError, UserError
 
     try:

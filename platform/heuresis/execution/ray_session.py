@@ -5,7 +5,6 @@ An own session listens on loopback only and asks for a token (`ray_settings`).
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import time
@@ -21,6 +20,8 @@ LOST_AFTER_S = 25.0
 """A cluster whose head has not answered for so long is given up. After 60 s Ray ends our process,
 without a word of what to do."""
 ASK_EVERY_S = 5.0
+abandoned = False
+"""Whether this process has let go of a lost cluster; then Ray will not let it end in good order."""
 
 
 class RaySession:
@@ -121,9 +122,10 @@ class RaySession:
         return True
 
     def abandon(self) -> None:
-        """Let go of a lost cluster without asking it for anything, now or at the end."""
+        """Let go of a lost cluster without asking it for anything."""
+        global abandoned
         self._is_own = False
-        atexit.unregister(ray.shutdown)
+        abandoned = True
 
     def _why_not(self, error: Exception) -> str:
         where = f"at '{self._address}'" if self._address else "on this machine"

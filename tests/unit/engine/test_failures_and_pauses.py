@@ -17,6 +17,7 @@ from heuresis.events import Entry, Judged, Proposed, Settled, Submitted
 from heuresis.ledger import SQLiteLedger
 from heuresis.records import Evaluation, Failure, FailureCause
 from heuresis.report.projections import CampaignView
+from heuresis.report.sections import failures as failures_section
 from heuresis.report.summary import summary
 from heuresis.tasks import EvaluateTask, Settlement
 
@@ -80,6 +81,9 @@ def test_each_cause_is_tried_as_often_as_it_can_help_and_the_budget_is_exact(
     [line] = [line for line in failures(view) if line.startswith("costly: ")]
     assert f"{failed.total()} {cause.value}" in line
     assert (f"{len(poison)} candidate" in line) == bool(poison)
+    page = failures_section(view)
+    assert f"<td>{cause.value}</td>" in page
+    assert (f"every try killed the worker: {len(poison)}." in page) == bool(poison)
 
 
 def lost() -> Failure:
@@ -104,6 +108,20 @@ def test_what_is_not_lost_is_not_forgiven_for_the_size_of_the_pool() -> None:
         crash = Failure(cause=FailureCause.CRASH, message="SIGSEGV")
         breaker.failure("md", crash, f"evaluate-{number}")
     assert "last cause: crash: SIGSEGV" in str(breaker.tripped(frozenset()))
+
+
+def test_a_proposer_that_only_fails_pauses_the_campaign_after_three_asks(tmp_path: Path) -> None:
+    class Speechless(ToyExecutor):
+        def result(self, task: Any) -> Any:
+            if task.pool == "walker":
+                return Failure(cause=FailureCause.CALCULATION, message="CUDA is gone")
+            return super().result(task)
+
+    end, entries = run(tmp_path, Speechless())
+    assert end.kind == "paused"
+    assert end.reason == ("walker failed 3 times in a row; last cause: calculation: CUDA is gone")
+    asks = [e for e in entries if isinstance(e.event, Proposed) and e.event.failure is not None]
+    assert len(asks) == 3
 
 
 class Breaking(ToyExecutor):
