@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import host_guest_calibration
 import numpy as np
 from rdkit import Chem
 from scipy.stats import spearmanr
@@ -41,15 +42,28 @@ def results(folder: Path, section: str) -> dict[str, dict[str, Any]]:
 
 
 def write(folder: Path, target: Path) -> None:
-    """Write ``calibration.md`` and its figures into ``target``."""
+    """Write ``calibration.md`` and its figures into ``target``.
+
+    A section without results in ``folder`` stays as it stands on the page.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    parts = [HEAD]
+    file = target / "calibration.md"
+    parts = sections(file.read_text()) if file.exists() else {}
     for section, page in PAGES.items():
         rows = list(results(folder, section).values())
         if rows:
-            parts.append(page(rows, target))
-    (target / "calibration.md").write_text("\n".join(parts))
-    print(f"{target / 'calibration.md'} written")
+            parts |= sections(page(rows, target))
+    file.write_text("\n\n".join([HEAD.rstrip("\n") + "\n", *parts.values()]))
+    print(f"{file} written")
+
+
+def sections(text: str) -> dict[str, str]:
+    """Return the sections of a page by heading; what stands before the first is left out."""
+    found = {}
+    for part in text.split("\n## ")[1:]:
+        heading, _, body = part.partition("\n")
+        found[heading] = f"## {heading}\n{body.rstrip()}\n"
+    return found
 
 
 def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -86,14 +100,20 @@ def _figure() -> Any:
 
 
 def scatter(
-    target: Path, name: str, axes: tuple[str, str], clouds: dict[str, tuple[Any, Any]]
+    target: Path,
+    name: str,
+    axes: tuple[str, str],
+    clouds: dict[str, tuple[Any, Any]],
+    *,
+    diagonal: bool = True,
 ) -> str:
     """Write a parity plot; return the Markdown that shows it."""
     plt = _figure()
     figure, plot = plt.subplots(figsize=(4.4, 4.0))
     everything = np.concatenate([np.concatenate(cloud) for cloud in clouds.values()])
     low, high = everything.min(), everything.max()
-    plot.plot([low, high], [low, high], color="0.6", linewidth=0.8)
+    if diagonal:
+        plot.plot([low, high], [low, high], color="0.6", linewidth=0.8)
     for label, (x, y) in clouds.items():
         plot.scatter(x, y, s=9, alpha=0.6, label=label, linewidths=0)
     plot.set_xlabel(axes[0])
@@ -372,6 +392,62 @@ def speed(rows: list[dict[str, Any]], _: Path) -> str:
     )
 
 
+def host_guest(rows: list[dict[str, Any]], target: Path) -> str:
+    good = [row for row in rows if "values" in row]
+    hosts = sorted({row["host"] for row in good})
+    lines, clouds = [], {}
+    for host in hosts:
+        own = [row for row in good if row["host"] == host]
+        reference = np.array([row["reference"] for row in own])
+        for way, name in host_guest_calibration.WAYS.items():
+            calculated = np.array([row["values"][name] for row in own])
+            lines.append(
+                [
+                    host,
+                    way,
+                    str(len(own)),
+                    *host_guest_calibration.correlation(calculated, reference),
+                    host_guest_calibration.slope(calculated, reference),
+                ]
+            )
+        clouds[host] = (
+            reference,
+            np.array([row["values"]["binding_energy_kcal_per_mol"] for row in own]),
+        )
+    pairs = [
+        [
+            row["host"],
+            row["name"],
+            f"{row['reference']:.2f}",
+            f"{row['values']['binding_energy_kcal_per_mol']:.1f}",
+            f"{row['search_error']:.1f}",
+            f"{row['values']['rescored_binding_energy_kcal_per_mol']:.1f}",
+        ]
+        for row in sorted(good, key=lambda row: (row["host"], row["reference"]))
+    ]
+    seconds = np.median([row["cpu_s"] for row in good])
+    return (
+        "\n## Binding in a host\n\n"
+        f"{host_guest_calibration.PREFACE}"
+        + table(
+            ("host", "energy", "guests", "Spearman", "Kendall", "calculated per measured"), lines
+        )
+        + f"\n{host_guest_calibration.REMARKS}\n"
+        + table(
+            ("host", "guest", "measured free energy", "MMFF94", "search error", "GFN2-xTB"), pairs
+        )
+        + f"\nMedian cost of a guest: {seconds:.0f} CPU seconds.\n\n"
+        + scatter(
+            target,
+            "calibration-binding",
+            ("measured free energy / kcal/mol", "calculated energy / kcal/mol"),
+            clouds,
+            diagonal=False,
+        )
+        + _failures(rows)
+    )
+
+
 def _failures(rows: list[dict[str, Any]]) -> str:
     failed = [row for row in rows if "failure" in row]
     if not failed:
@@ -387,4 +463,5 @@ PAGES: dict[str, Callable[[list[dict[str, Any]], Path], str]] = {
     "polarisability": polarisability,
     "gaps": gaps,
     "speed": speed,
+    "host-guest": host_guest,
 }

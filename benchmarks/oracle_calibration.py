@@ -4,9 +4,10 @@
 
 Sections: ``ionisation`` (51 measured vertical potentials), ``hydration`` (FreeSolv, by model),
 ``entropy`` (CODATA), ``polarisability`` (22 liquids), ``gaps`` (a cheap rung against a costly one),
-``speed`` (beside bare tblite and ASE). Each molecule's result is kept under ``--folder`` as soon as
-it is there; a run that was stopped goes on where it was. At the end the page and the figures in
-``docs/oracles`` are written anew from everything that is there (``--page`` does only that).
+``speed`` (beside bare tblite and ASE), ``host-guest`` (27 measured binding free energies). Each
+molecule's result is kept under ``--folder`` as soon as it is there; a run that was stopped goes on
+where it was. At the end the page and the figures in ``docs/oracles`` are written from everything
+that is there (``--page`` does only that); sections without results at hand stay as they are.
 
 FreeSolv: Mobley, Guthrie, J. Comput. Aided Mol. Des. 28, 711 (2014); a CSV file with the columns
 ``smiles`` and ``expt`` (kcal/mol).
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import calibration_page
+import host_guest_calibration
 from ase import Atoms
 from ase.optimize import LBFGS
 from rdkit import Chem
@@ -230,6 +232,11 @@ def compared(smiles: str) -> dict[str, Any]:
     return {"atoms": atoms, **{name: min(times) for name, times in seconds.items()}}
 
 
+def host_guest(options: argparse.Namespace) -> Iterator[Job]:
+    for key, work in host_guest_calibration.jobs(options):
+        yield Job(key, work)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Job]]] = {
     "ionisation": ionisation,
     "entropy": entropy,
@@ -237,6 +244,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Job]]] = {
     "speed": speed,
     "hydration": hydration,
     "gaps": gaps,
+    "host-guest": host_guest,
 }
 
 

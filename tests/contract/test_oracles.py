@@ -20,6 +20,7 @@ def test_no_oracle_is_forgotten() -> None:
         "crystal-descriptors",
         "crystal-relaxation",
         "dft",
+        "host-guest-binding",
         "http",
         "openmm-md",
         "organic-photovoltaics",
@@ -130,6 +131,17 @@ class TestMolecularDynamicsInWater(OracleContract):
             "observables": ["surface", "hydrogen-bonds", "conformers"],
         }
         return OracleCase(oracle, config, ("CO", "CCO"), refused=(UNREADABLE, EXOTIC))
+
+
+class TestHostGuestBinding(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "host-guest-binding")
+        # No cavity, so that it is quick: bound at the surface.
+        config = {"host": "c1ccccc1", "placements": 3, "relaxed": 1, "relaxation_ps": 0.1}
+        return OracleCase(
+            oracle, config, ("C[NH3+]", "CO"), refused=(UNREADABLE, EXOTIC, "C[CH2]")
+        )
 
 
 ROCK_SALT = "<sg:225>'0'5'6'4{Na}|a{Cl}|b"

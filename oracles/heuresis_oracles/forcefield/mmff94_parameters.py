@@ -74,8 +74,15 @@ class MMFF94Parameters:
     """True for atoms exactly three bonds apart: their electrostatics are scaled by 0.75."""
 
 
-def read_parameters(molecule: Mol, variant: Variant = "MMFF94") -> MMFF94Parameters:
+def read_parameters(
+    molecule: Mol, variant: Variant = "MMFF94", *, between_fragments: bool = False
+) -> MMFF94Parameters:
     """Read the parameters of a molecule with explicit hydrogens.
+
+    Args:
+        molecule: with explicit hydrogens.
+        variant: of the force field.
+        between_fragments: let separate molecules of one graph act on each other.
 
     Raises:
         OracleSetupError: MMFF94 has no type for an atom.
@@ -92,7 +99,7 @@ def read_parameters(molecule: Mol, variant: Variant = "MMFF94") -> MMFF94Paramet
         **_angles(molecule, properties, types),
         **_out_of_plane(molecule, properties),
         **_torsions(molecule, properties),
-        **_pairs(molecule, properties, types),
+        **_pairs(molecule, properties, types, between_fragments),
     }
     return MMFF94Parameters(
         atom_types=types,
@@ -213,13 +220,17 @@ def _torsions(molecule: Mol, properties: Any) -> dict[str, np.ndarray]:
     }
 
 
-def _pairs(molecule: Mol, properties: Any, types: np.ndarray) -> dict[str, np.ndarray]:
+def _pairs(
+    molecule: Mol, properties: Any, types: np.ndarray, between_fragments: bool
+) -> dict[str, np.ndarray]:
     from rdkit.Chem import GetDistanceMatrix
 
     bonds_apart = np.asarray(GetDistanceMatrix(molecule))
     first, second = np.triu_indices(len(types), k=1)
-    # Separate fragments are about 1e8 apart: RDKit ignores interactions between them.
-    chosen = (bonds_apart[first, second] >= 3) & (bonds_apart[first, second] < len(types))
+    # Separate fragments are about 1e8 apart: by default RDKit ignores what acts between them.
+    chosen = bonds_apart[first, second] >= 3
+    if not between_fragments:
+        chosen &= bonds_apart[first, second] < len(types)
     first, second = first[chosen], second[chosen]
     lookup = _cached_by_types(properties.GetMMFFVdWParams, types)
     constants = np.array(
