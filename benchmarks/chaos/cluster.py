@@ -63,7 +63,7 @@ class LocalCluster:
             **os.environ,
             **SETTINGS,
             "RAY_AUTH_TOKEN_PATH": str(token),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *_given_paths()]),
             "OMP_NUM_THREADS": "1",
         }
         self._log = (folder / "cluster.log").open("w")
@@ -108,6 +108,13 @@ class LocalCluster:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def kill(self) -> None:
+        """End all processes of all nodes, the head's too, as a power failure would."""
+        for process in (*descendants(self.process.pid), self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.process.wait()
+
     def close(self) -> None:
         """End all nodes, then the process; what does not obey is killed with its descendants."""
         if self.process.poll() is None:
@@ -116,14 +123,15 @@ class LocalCluster:
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
-                for process in (*descendants(self.process.pid), self.process.pid):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(process, signal.SIGKILL)
-                self.process.wait()
+                self.kill()
         for pipe in (self.process.stdin, self.process.stdout, self._log):
             assert pipe is not None
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
+
+
+def _given_paths() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def descendants(process: int) -> list[int]:

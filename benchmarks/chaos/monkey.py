@@ -13,8 +13,18 @@ from pathlib import Path
 
 from benchmarks.chaos.cluster import LocalCluster, descendants
 
-SHARES = {"oracle process": 0.20, "guardian": 0.05, "actor": 0.17, "node": 0.04, "driver": 0.06}
+SHARES = {
+    "oracle process": 0.20,
+    "guardian": 0.05,
+    "actor": 0.17,
+    "node": 0.04,
+    "driver": 0.055,
+    "whole cluster": 0.005,
+}
 """Kills by kind, as shares of all faults; the oracles themselves do the rest."""
+HASTY_SHARE = 0.3
+"""How often a driver that was just started again is killed before it has done anything."""
+HASTE_s = 20.0
 _NO_ACTORS = ("IDLE", "DashboardAgent", "RuntimeEnvAgent")
 
 
@@ -39,8 +49,26 @@ class Monkey:
         self.done: Counter[str] = Counter()
         self._repair: threading.Thread | None = None
 
+    def move_to(self, cluster: LocalCluster) -> None:
+        """Go on with another cluster; the one before is dead."""
+        self._cluster = cluster
+        self._repair = None
+
+    def strikes_again_in_s(self) -> float | None:
+        """Decide about a driver that was just started after a kill: kill it, and when, or not."""
+        if self.left["driver"] < 1 or self._rng.random() >= HASTY_SHARE:
+            return None
+        return self._rng.uniform(0.0, HASTE_s)
+
+    def note(self, kind: str) -> None:
+        """Count a kill that somebody else has done."""
+        self.left[kind] -= 1
+        self.done[kind] += 1
+
     def strike(self, kill_driver: Callable[[], None]) -> str | None:
         """Do one of the kills that are left; return its kind, None if there was nothing to kill."""
+        if self._cluster.process.poll() is not None:
+            return None  # the driver has to find that out, and to say so
         kinds = [kind for kind, count in self.left.items() if count > 0]
         if self._repair is not None and self._repair.is_alive() and len(kinds) > 1:
             kinds = [kind for kind in kinds if kind != "node"]
@@ -51,10 +79,12 @@ class Monkey:
             kill_driver()
         elif kind == "node":
             self._kill_node()
+        elif kind == "whole cluster":
+            self.wait_for_repair()
+            self._cluster.kill()
         elif not self._kill_one(kind):
             return None
-        self.left[kind] -= 1
-        self.done[kind] += 1
+        self.note(kind)
         return kind
 
     def _kill_one(self, kind: str) -> bool:

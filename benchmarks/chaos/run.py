@@ -119,15 +119,15 @@ class ChaosRun:
 
     def run(self) -> ChaosReport:
         """Start a cluster, run the campaign to its end in spite of everything, judge it."""
-        cluster = LocalCluster(self._folder, self._nodes)
+        self._cluster = LocalCluster(self._folder, self._nodes)
         try:
             self._say(f"{self._clock()} a cluster of {self._nodes + 1} nodes is up")
             self._began = time.monotonic()
-            monkey = Monkey(cluster, planned(self._faults), self._rng)
-            self._campaign_under_fire(cluster, monkey)
+            monkey = Monkey(self._cluster, planned(self._faults), self._rng)
+            self._campaign_under_fire(monkey)
             wall_s = time.monotonic() - self._began
         finally:
-            cluster.close()
+            self._cluster.close()
         with closing(SQLiteLedger.open(self._ledger, read_only=True)) as ledger:
             sessions = len(ledger.sessions())
         return ChaosReport(
@@ -139,13 +139,17 @@ class ChaosRun:
             calls=read_calls(self._log, self._ledger, CALL_s),
         )
 
-    def _campaign_under_fire(self, cluster: LocalCluster, monkey: Monkey) -> None:
-        more = False
+    def _campaign_under_fire(self, monkey: Monkey) -> None:
+        code = None
         while True:
-            driver = self._start_driver(cluster, more=more)
-            more = False
+            if self._cluster.process.poll() is not None:
+                self._cluster.close()
+                self._cluster = LocalCluster(self._folder, self._nodes)
+                monkey.move_to(self._cluster)
+                self._say(f"{self._clock()} another cluster is up")
+            driver = self._start_driver(more=code == FINISHED)
             try:
-                self._disturb(driver, monkey)
+                self._disturb(driver, monkey, hasty=code == -signal.SIGKILL)
                 code = driver.wait()
             finally:
                 if driver.poll() is None:
@@ -154,16 +158,19 @@ class ChaosRun:
             if code == FINISHED:
                 if self._done(monkey) >= self._faults and not monkey.left.total():
                     return
-                more = True
             elif code == PAUSED:
                 self._pauses += 1
-                self._say(f"{self._clock()} paused; resumed")
+                self._say(f"{self._clock()} {self._last_words('paused')}")
             elif code != -signal.SIGKILL:
-                raise RuntimeError(
-                    f"a session ended with code {code}:\n{self._session_log.read_text()[-3000:]}"
-                )
+                raise RuntimeError(f"a session ended with code {code}:\n{self._last_words()}")
 
-    def _start_driver(self, cluster: LocalCluster, *, more: bool) -> subprocess.Popen[bytes]:
+    def _last_words(self, about: str = "") -> str:
+        """Return what the session said at its end, or the line about something."""
+        text = self._session_log.read_text(errors="replace")
+        lines = [line for line in text.splitlines() if about and line.startswith(about)]
+        return lines[-1] if lines else text[-3000:]
+
+    def _start_driver(self, *, more: bool) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "benchmarks.chaos.driver"]
         if self._ledger.exists() and last_sequence(self._ledger):
             command += ["resume", str(self._run)]
@@ -172,12 +179,12 @@ class ChaosRun:
         if more:
             self._limit += self._step
             command += ["--budget", f"evaluations={self._limit}"]
-        command += ["--ray-address", cluster.address, "--no-mlflow", "--quiet"]
+        command += ["--ray-address", self._cluster.address, "--no-mlflow", "--quiet"]
         with self._session_log.open("wb") as log:
             return subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=cluster.environment,
+                env=self._cluster.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -187,8 +194,17 @@ class ChaosRun:
     def _session_log(self) -> Path:
         return self._folder / "session.log"
 
-    def _disturb(self, driver: subprocess.Popen[bytes], monkey: Monkey) -> None:
+    def _disturb(self, driver: subprocess.Popen[bytes], monkey: Monkey, *, hasty: bool) -> None:
         """Kill something whenever the campaign has got on a bit, until the driver is gone."""
+        soon_s = monkey.strikes_again_in_s() if hasty else None
+        if soon_s is not None:
+            time.sleep(soon_s)
+            if driver.poll() is not None:
+                return
+            self._kill_driver(driver)
+            monkey.note("driver")
+            self._say(f"{self._clock()} killed driver {soon_s:.1f} s after its start")
+            return
         reached, moved_at = last_sequence(self._ledger), time.monotonic()
         while driver.poll() is None:
             time.sleep(self._rng.uniform(0.3, 1.0))
@@ -197,7 +213,7 @@ class ChaosRun:
                 if time.monotonic() - moved_at > STANDSTILL_LIMIT_s:
                     raise RuntimeError(
                         f"the campaign has not got on for {STANDSTILL_LIMIT_s:g} s after"
-                        f" {dict(monkey.done)}:\n{self._session_log.read_text()[-3000:]}"
+                        f" {dict(monkey.done)}:\n{self._last_words()}"
                     )
                 continue
             reached, moved_at = sequence, time.monotonic()
