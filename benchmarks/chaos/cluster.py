@@ -12,22 +12,16 @@ import os
 import secrets
 import select
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from heuresis.execution.ray_patience import patient_start
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_s = 300.0
 NODE_CORES = 4
-AGENT_PORTS = (
-    "metrics_agent_port",
-    "metrics_export_port",
-    "dashboard_agent_listen_port",
-    "runtime_env_agent_port",
-)
 OBJECT_STORE_BYTES = 80 * 2**20
 SETTINGS = {
     "RAY_AUTH_MODE": "token",
@@ -147,46 +141,16 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens on at the moment."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def _be_patient() -> None:
-    """Give a node that starts on a busy machine minutes; Ray gives it seconds, and no setting."""
-    from ray._private import services
-    from ray._private.node import Node
-
-    ask = services.get_node
-    start = Node.start_raylet
-
-    def get_node(*arguments: Any, **options: Any) -> Any:
-        deadline = time.monotonic() + START_LIMIT_s
-        while True:
-            try:
-                return ask(*arguments, **options)
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.5)
-
-    def start_raylet(node: Any, *arguments: Any, **options: Any) -> Any:
-        # The one port of an agent that it reads from a file only: as the agent will write it.
-        name = "dashboard_agent_listen_port"
-        file = Path(node.get_session_dir_path()) / f"{name}_{node._node_id}"
-        file.write_text(str(getattr(node._ray_params, name)))
-        return start(node, *arguments, **options)
-
-    services.get_node = get_node
-    Node.start_raylet = start_raylet
-
-
 def main() -> None:
     """Serve commands from standard input until ``end`` or until nobody is there."""
+    # Ray's own words go to the log; standard output is for answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with patient_start(START_LIMIT_s):
+        _serve(int(sys.argv[1]), answers)
+
+
+def _serve(workers: int, answers: TextIO) -> None:
     from ray.cluster_utils import Cluster
 
     def node() -> dict[str, Any]:
@@ -195,21 +159,12 @@ def main() -> None:
             "object_store_memory": OBJECT_STORE_BYTES,
             "include_log_monitor": False,
             "wait": False,
-            # Told its agents' ports, a node need not wait for the agents; Ray waits 15 s, then
-            # gives up, which a busy machine may need.
-            **dict(zip(AGENT_PORTS, free_ports(len(AGENT_PORTS)), strict=True)),
         }
 
     def add() -> Any:
         added = cluster.add_node(**node())
         cluster._wait_for_node(added, START_LIMIT_s)
         return added
-
-    _be_patient()
-
-    # Ray's own words go to the log; standard output is for answers.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
@@ -219,7 +174,7 @@ def main() -> None:
         initialize_head=True,
         head_node_args={**node(), "num_cpus": 0, "include_dashboard": False},
     )
-    nodes = [add() for _ in range(int(sys.argv[1]))]
+    nodes = [add() for _ in range(workers)]
     answer(address=cluster.address)
     try:
         for line in sys.stdin:

@@ -15,6 +15,7 @@ import ray
 
 from heuresis.errors import HeuresisError, UserError
 from heuresis.execution import ray_settings
+from heuresis.execution.ray_patience import patient_start
 
 LOST_AFTER_S = 25.0
 """A cluster whose head has not answered for so long is given up. After 60 s Ray ends our process,
@@ -83,7 +84,8 @@ class RaySession:
         try:
             with ray_settings.own_signal_handlers():
                 if self._address is None:
-                    self._start_own(quiet)
+                    with patient_start():
+                        self._start_own(quiet)
                 else:
                     ray_settings.prepare_connection(self._address)
                     _use_token_if_there_is_one()

@@ -32,6 +32,11 @@ _QUIET = {
     # Ray 2.60 announces a change of this default at every start; this states today's behaviour.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_PATIENT = {
+    # A busy machine is slow, not dead: how long Ray's processes wait for each other at the start.
+    "RAY_agent_register_timeout_ms": "200000",
+    "RAY_worker_register_timeout_seconds": "200",
+}
 
 
 def prepare_local_session() -> None:
@@ -39,7 +44,7 @@ def prepare_local_session() -> None:
 
     Must run before ``ray.init``; Ray's processes inherit the environment.
     """
-    os.environ.update(_QUIET)
+    os.environ.update(_QUIET | _PATIENT)
     # Ray reads the mode once, when it is imported. Only for a local session without a stated mode
     # does it read it again, and then it chooses the token; `session_asks_for_token` checks that.
     os.environ.pop("RAY_AUTH_MODE", None)
