@@ -10,7 +10,7 @@ import argparse
 import gc
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from benchmarks.controller_throughput import FreeExecutor, make_plan
 from benchmarks.throughput.processes import memory_MiB
-from benchmarks.throughput.results import progress_bar, save, table
+from benchmarks.throughput.results import print_kept, progress_bar, save, table
 
 from heuresis.engine.controller import Controller
 from heuresis.ledger import SQLiteLedger
@@ -55,8 +55,15 @@ class Mark(Record):
 class Marker:
     """A tracker that takes a mark at each of some sizes; the executor's own time is left out."""
 
-    def __init__(self, sizes: Sequence[int], executor: FreeExecutor, progress: Any) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        executor: FreeExecutor,
+        progress: Callable[[int], None],
+        marked: Callable[[Sequence[Mark]], None],
+    ) -> None:
         self.marks: list[Mark] = []
+        self._marked = marked
         self._sizes = list(sizes)
         self._executor = executor
         self._progress = progress
@@ -86,6 +93,7 @@ class Marker:
                 memory_MiB=memory_MiB(),
             )
         )
+        self._marked(self.marks)
         self._before = self._clocks()
 
     def finish(self, status: str) -> None: ...
@@ -97,8 +105,15 @@ def sizes_up_to(largest: int) -> list[int]:
     return [*(size for size in sizes if size < largest), largest]
 
 
-def measure(largest: int, *, batch: int, workers: int, what: str) -> list[Mark]:
-    """Run a campaign of so many evaluations; return its marks."""
+def measure(
+    largest: int,
+    *,
+    batch: int,
+    workers: int,
+    what: str,
+    marked: Callable[[Sequence[Mark]], None] = lambda _: None,
+) -> list[Mark]:
+    """Run a campaign of so many evaluations; return its marks, show them as they are taken."""
     plan = make_plan(largest, batch=batch, workers=workers)
     with tempfile.TemporaryDirectory(prefix="throughput-") as name:
         path = Path(name) / "ledger.sqlite"
@@ -107,7 +122,7 @@ def measure(largest: int, *, batch: int, workers: int, what: str) -> list[Mark]:
             progress_bar(what, largest) as progress,
         ):
             executor = FreeExecutor()
-            marker = Marker(sizes_up_to(largest), executor, progress)
+            marker = Marker(sizes_up_to(largest), executor, progress, marked)
             controller = Controller(plan, ledger, executor, [marker], now=time.time)
             controller.replay()
             controller.run()
@@ -138,22 +153,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     largest, short = (2000, 1000) if options.quick else (options.largest, SHORT)
-    grown = measure(largest, batch=32, workers=1, what="growing archive")
+    # The short ones first: who stops the long one has what it measured so far.
     other = {
         f"{batch} x {workers}": measure(
             short, batch=batch, workers=workers, what=f"tasks of {batch}, {workers} workers"
         )
         for batch, workers in BATCHES
     }
-    save(
-        "archive",
-        {
-            "marks": [mark.model_dump() for mark in grown],
-            "batches": {name: [m.model_dump() for m in marks] for name, marks in other.items()},
-        },
-        rendered(grown, other),
-        options.output,
-    )
+
+    def keep(grown: Sequence[Mark]) -> None:
+        save(
+            "archive",
+            {
+                "marks": [mark.model_dump() for mark in grown],
+                "batches": {name: [m.model_dump() for m in marks] for name, marks in other.items()},
+            },
+            rendered(grown, other),
+            options.output,
+        )
+
+    measure(largest, batch=32, workers=1, what="growing archive", marked=keep)
+    print_kept("archive", options.output)
 
 
 def rendered(grown: Sequence[Mark], other: dict[str, list[Mark]]) -> str:
@@ -169,11 +189,13 @@ def rendered(grown: Sequence[Mark], other: dict[str, list[Mark]]) -> str:
         for mark in grown
     ]
     heads = ["candidates", "settled per second", "time each", "processor each", "memory"]
-    microseconds, size = slopes(grown)
-    text = table(heads, lines) + (
-        f"\nPer million candidates an evaluation costs {microseconds:+.1f} µs of processor more;"
-        f" a candidate takes {size:.0f} bytes of memory.\n"
-    )
+    text = table(heads, lines)
+    if len(grown) > 1:
+        microseconds, size = slopes(grown)
+        text += (
+            f"\nPer million candidates an evaluation costs {microseconds:+.1f} µs of processor"
+            f" more; a candidate takes {size:.0f} bytes of memory.\n"
+        )
     lines = []
     for name, marks in other.items():
         evaluations = sum(mark.evaluations for mark in marks)

@@ -48,14 +48,19 @@ def circumstances(result: dict[str, Any]) -> str:
 
 
 def save(name: str, result: dict[str, Any], markdown: str, folder: Path) -> None:
-    """Print a table and keep it, with what it was made from, as ``folder/name.json``."""
+    """Keep a table, with what it was made from, as ``folder/name.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     found = BEFORE | {"load_after": round(os.getloadavg()[0], 1)}
     result = {"machine": found, **result, "markdown": markdown}
     (folder / f"{name}.json").write_text(
         json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    print(f"{circumstances(result)}\n\n{markdown}", flush=True)
+
+
+def print_kept(name: str, folder: Path) -> None:
+    """Print a kept table."""
+    result = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    print(f"{circumstances(result)}\n\n{result['markdown']}", flush=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.throughput import sides
-from benchmarks.throughput.results import progress_bar, save, table
+from benchmarks.throughput.results import print_kept, progress_bar, save, table
 from benchmarks.throughput.sides import Took
 
 SIDES = ("local", "ray", "processes", "actor-pool", "colmena")
@@ -46,10 +46,12 @@ def run(options: argparse.Namespace) -> None:
             slots = options.ray_slots if side in ON_RAY else options.slots
             tasks = number_of_tasks(slots, seconds, span, quick=options.quick)
             rows.append(_one(side, slots, seconds, tasks, options.colmena, Path(name)))
-    save(
-        f"slots-{seconds:g}s", {"rows": [row.model_dump() for row in rows]}, rendered(rows),
-        options.output,
-    )  # fmt: skip
+            # Each at once: who stops the command has what it measured so far.
+            save(
+                f"slots-{seconds:g}s", {"rows": [row.model_dump() for row in rows]},
+                rendered(rows), options.output,
+            )  # fmt: skip
+    print_kept(f"slots-{seconds:g}s", options.output)
 
 
 def number_of_tasks(slots: int, seconds: float, span_s: float, *, quick: bool) -> int:

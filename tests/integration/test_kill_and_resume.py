@@ -31,9 +31,9 @@ seed: 11
 HEURESIS = [sys.executable, "-m", "heuresis.cli.main"]
 
 
-def run(*arguments: str | Path) -> subprocess.Popen[bytes]:
+def run(*arguments: str | Path, executor: str = "inline") -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*HEURESIS, *map(str, arguments), "--executor", "inline", "--no-mlflow", "--quiet"],
+        [*HEURESIS, *map(str, arguments), "--executor", executor, "--no-mlflow", "--quiet"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -94,3 +94,31 @@ def test_killed_three_times_the_ledger_equals_the_uninterrupted_one(
     assert len(ledgers[1].sessions()) == 4
     for ledger in ledgers:
         ledger.close()
+
+
+def test_killed_with_many_at_work_nothing_is_lost_and_nothing_measured_twice(
+    tmp_path: Path, campaign: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = run("run", campaign, "--run-dir", folder, executor="local")
+    deadline = time.monotonic() + 120.0
+    while last_sequence(folder) < 300:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert last_sequence(folder) < 1200, "it had ended: nothing was tested"
+    finish(run("resume", folder, executor="local"))
+    ledger = SQLiteLedger.open(folder / "ledger.sqlite", read_only=True)
+    try:
+        events = [entry.event for entry in ledger.read()]
+    finally:
+        ledger.close()
+    settled = Counter(event.candidate for event in events if isinstance(event, Settled))
+    submitted = Counter(
+        c for event in events if isinstance(event, Submitted) for c in event.candidates
+    )
+    assert settled == submitted
+    assert set(settled.values()) == {1}
+    assert len(settled) == 600

@@ -29,7 +29,7 @@ class _Facts(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    executor: Literal["ray", "inline"] | None = None
+    executor: Literal["ray", "local", "inline"] | None = None
     tracking_uri: str | None = None
     measurements: str | None = None
     mlflow_run_id: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")

@@ -50,7 +50,7 @@ CLOCK_INTERVAL_S = 2.0
 class SessionSettings:
     """How a session runs; nothing here changes what a campaign finds with the same ledger."""
 
-    executor: Literal["ray", "inline"] = "ray"
+    executor: Literal["ray", "local", "inline"] = "ray"
     ray_address: str | None = None
     tracking_uri: str | None = None
     """MLflow store or server; None: no MLflow."""
@@ -370,6 +370,10 @@ def make_executor(
         from heuresis.execution.inline import InlineExecutor
 
         return InlineExecutor(plugins=campaign.plugins.loader)
+    if settings.executor == "local":
+        from heuresis.execution.local import LocalExecutor
+
+        return LocalExecutor(plugins=campaign.plugins.loader)
     from heuresis.execution.ray_pool import RayExecutor
 
     return RayExecutor(

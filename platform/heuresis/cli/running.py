@@ -21,6 +21,7 @@ class ExecutorName(StrEnum):
     """Where the work runs."""
 
     RAY = "ray"
+    LOCAL = "local"
     INLINE = "inline"
 
 
@@ -29,7 +30,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, e.g. budget.evaluations=50."),
 ]
-Executor = Annotated[ExecutorName, typer.Option(help="Ray actors, or this process alone.")]
+Executor = Annotated[
+    ExecutorName,
+    typer.Option(
+        help="Ray actors; threads and child processes of this one; or one task after the other."
+    ),
+]
 RayAddress = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A running Ray cluster; default: our own.")
 ]
@@ -202,7 +208,7 @@ def _settings(
 
     uri = None if no_mlflow else same_store(tracking_uri or default_tracking_uri())
     return SessionSettings(
-        executor="inline" if executor is ExecutorName.INLINE else "ray",
+        executor=executor.value,
         ray_address=ray_address,
         tracking_uri=uri,
         **changes,
@@ -234,7 +240,9 @@ def _session(
         screen.print(f"[bold]{campaign.spec.campaign}[/bold]  {folder.path}", soft_wrap=True)
         if campaign.spec.question:
             screen.print(campaign.spec.question, markup=False)
-        where = "Ray" if settings.executor == "ray" else "workers in this process"
+        where = {"ray": "Ray", "local": "workers on this machine"}.get(
+            settings.executor, "workers in this process"
+        )
         screen.print(f"starting {where} …", style="dim")
     say = watcher.say if watcher is not None else note
     session = Session(campaign, folder, settings, watchers=[watcher] if watcher else [], say=say)
