@@ -67,8 +67,7 @@ def _tell_ports(node: Any) -> None:
     parameters, folder, number = node._ray_params, node.get_session_dir_path(), node._node_id
     free = _free_ports(len(_AGENT_PORTS))
     for name, port in zip(_AGENT_PORTS, free, strict=True):
-        if not getattr(parameters, name):
-            setattr(parameters, name, port)
+        setattr(parameters, name, port)
     file = Path(folder) / f"{_TOLD_BY_FILE}_{number}"
     file.write_text(str(getattr(parameters, _TOLD_BY_FILE)), encoding="ascii")
 
