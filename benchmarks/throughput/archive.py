@@ -71,8 +71,12 @@ class Marker:
         self._before = self._clocks()
 
     def _clocks(self) -> tuple[int, float, float]:
-        free = self._executor.seconds
-        return self._settled, time.perf_counter() - free, time.process_time() - free
+        free = self._executor
+        return (
+            self._settled,
+            time.perf_counter() - free.seconds,
+            time.process_time() - free.processor_seconds,
+        )
 
     def record(self, entries: Any) -> None:
         self._settled += sum(entry.event.kind == "settled" for entry in entries)
