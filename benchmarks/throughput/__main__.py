@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.throughput import archive, ledger, slots
-from benchmarks.throughput.results import PAGE, RESULTS, write_page
+from benchmarks.throughput.tables import PAGE, RESULTS, write_page
 
 PICTURE = PAGE.parent / "images" / "throughput.svg"
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from benchmarks.controller_throughput import FreeExecutor, make_plan
 from benchmarks.throughput.processes import memory_MiB
-from benchmarks.throughput.results import print_kept, progress_bar, save, table
+from benchmarks.throughput.tables import print_kept, progress_bar, save, table
 
 from heuresis.engine.controller import Controller
 from heuresis.ledger import SQLiteLedger

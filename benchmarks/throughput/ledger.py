@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.controller_throughput import FreeExecutor, make_plan
 from benchmarks.throughput.processes import Watch, memory_MiB
-from benchmarks.throughput.results import print_kept, progress_bar, save, table
+from benchmarks.throughput.tables import print_kept, progress_bar, save, table
 
 from heuresis.engine.controller import Controller
 from heuresis.engine.decisions import next_decision

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.throughput import sides
-from benchmarks.throughput.results import print_kept, progress_bar, save, table
 from benchmarks.throughput.sides import Took
+from benchmarks.throughput.tables import print_kept, progress_bar, save, table
 
 SIDES = ("local", "ray", "processes", "actor-pool", "colmena")
 ON_RAY = ("ray", "actor-pool")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from benchmarks.throughput.archive import Mark, draw, sizes_up_to, slope, slopes
 from benchmarks.throughput.processes import Watch, family, memory_MiB
-from benchmarks.throughput.results import fill_page, table
 from benchmarks.throughput.sides import closed_loop, useful_share
 from benchmarks.throughput.slots import number_of_tasks
+from benchmarks.throughput.tables import fill_page, table
 
 ROOT = Path(__file__).parents[3]
 
@@ -66,7 +66,8 @@ def test_sizes_end_with_the_largest() -> None:
 
 
 def test_a_closed_loop_keeps_two_tasks_per_slot_in_flight() -> None:
-    given, told = [0], []
+    given: list[int] = [0]
+    told: list[int] = []
     in_flight: list[int] = []
 
     def submit() -> None:
