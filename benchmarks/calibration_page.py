@@ -421,7 +421,6 @@ def host_guest(rows: list[dict[str, Any]], target: Path) -> str:
             f"{row['reference']:.2f}",
             f"{row['values']['binding_energy_kcal_per_mol']:.1f}",
             f"{row['search_error']:.1f}",
-            f"{row['values']['rescored_binding_energy_kcal_per_mol']:.1f}",
         ]
         for row in sorted(good, key=lambda row: (row["host"], row["reference"]))
     ]
@@ -434,7 +433,7 @@ def host_guest(rows: list[dict[str, Any]], target: Path) -> str:
         )
         + f"\n{host_guest_calibration.REMARKS}\n"
         + table(
-            ("host", "guest", "measured free energy", "MMFF94", "search error", "GFN2-xTB"), pairs
+            ("host", "guest", "measured free energy", "MMFF94", "search error"), pairs
         )
         + f"\nMedian cost of a guest: {seconds:.0f} CPU seconds.\n\n"
         + scatter(

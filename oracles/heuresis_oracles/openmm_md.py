@@ -27,6 +27,7 @@ from heuresis.records import (
     OutputDeclaration,
 )
 from heuresis_oracles.connectivity import require_same_connectivity
+from heuresis_oracles.dynamics.checkpoints import checkpoint_of
 from heuresis_oracles.dynamics.conformations import (
     conformers,
     hydrogen_bonds,
@@ -44,6 +45,7 @@ from heuresis_oracles.dynamics.observables import (
     torsion_angles,
     torsional_flexibility,
 )
+from heuresis_oracles.dynamics.platforms import PlatformName
 from heuresis_oracles.dynamics.simulation import Protocol, Trajectory, simulate
 from heuresis_oracles.embedding import embed, positions_angstrom
 from heuresis_oracles.molecules import (
@@ -119,13 +121,20 @@ class OpenMMMolecularDynamics:
         conformers: int = Field(default=4, ge=1, le=200)
         max_atoms: int = Field(default=150, ge=2)
         """Largest molecule, with hydrogens."""
-        platform: Literal["Reference", "CPU"] = "Reference"
-        """OpenMM platform; Reference is the faster one for a single molecule, and exact."""
+        platform: PlatformName = "Reference"
+        """OpenMM platform; Reference is the faster one for a single molecule, and exact. ``auto``
+        takes a graphics processor when there is one."""
+        checkpoint_folder: str | None = None
+        """Where long runs save their progress, so that a task that is repeated after a crash goes
+        on where it was; by default nowhere."""
+        checkpoint_ps: float = Field(default=1000.0, gt=0.0)
+        """Sampled time between two savings."""
 
         @property
         def protocol(self) -> Protocol:
             """How a molecule is simulated with these settings."""
-            return Protocol(**self.model_dump(exclude={"conformers", "max_atoms", "observables"}))
+            left_out = {"conformers", "max_atoms", "observables", "checkpoint_folder"}
+            return Protocol(**self.model_dump(exclude=left_out))
 
         @model_validator(mode="after")
         def _consistent(self) -> OpenMMMolecularDynamics.Config:
@@ -219,8 +228,16 @@ class OpenMMMolecularDynamics:
         molecule = parse_single_molecule(smiles, max_atoms=config.max_atoms)
         _require_simulable(molecule, smiles)
         molecule = embed(molecule, conformers=config.conformers, seed=seed)
+        run_seed = derived_seed(seed, "dynamics")
+        checkpoint = checkpoint_of(
+            config.checkpoint_folder,
+            smiles,
+            config.model_dump_json(),
+            self.declare(config).version,
+            str(run_seed),
+        )
         trajectory = simulate(
-            molecule, positions_angstrom(molecule), config.protocol, derived_seed(seed, "dynamics")
+            molecule, positions_angstrom(molecule), config.protocol, run_seed, checkpoint
         )
         self._judge(trajectory)
         require_same_connectivity(molecule, trajectory.frames_angstrom[-1])
@@ -235,6 +252,7 @@ class OpenMMMolecularDynamics:
                 for name, (unit, _) in _outputs(config).items()
             },
             checks=tuple(self.declare(config).checks),
+            provenance={"platform": trajectory.platform},
         )
 
     def _judge(self, trajectory: Trajectory) -> None:

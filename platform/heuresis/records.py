@@ -128,6 +128,8 @@ class Evaluation(Record):
     measurements: dict[str, Measurement]
     checks: tuple[str, ...] = ()
     """Names of the quality gates that this result passed, e.g. ``converged``."""
+    provenance: dict[str, str] = Field(default_factory=dict, exclude_if=lambda facts: not facts)
+    """How it was computed, where that is not in settings or version, e.g. ``platform: CUDA``."""
     candidate_id: str | None = Field(default=None, exclude=True)
     """Whose measurements these are, for an oracle that can mix candidates up. The worker checks it;
     it is not kept."""

@@ -24,6 +24,7 @@ def test_no_oracle_is_forgotten() -> None:
         "http",
         "openmm-md",
         "organic-photovoltaics",
+        "peptide-md",
         "pmo",
         "rdkit-descriptors",
         "xtb",
@@ -141,6 +142,27 @@ class TestHostGuestBinding(OracleContract):
         config = {"host": "c1ccccc1", "placements": 3, "relaxed": 1, "relaxation_ps": 0.1}
         return OracleCase(
             oracle, config, ("C[NH3+]", "CO"), refused=(UNREADABLE, EXOTIC, "C[CH2]")
+        )
+
+
+class TestPeptideMolecularDynamics(OracleContract):
+    @pytest.fixture
+    def case(self) -> OracleCase:
+        oracle = registry.load(registry.ORACLES, "peptide-md")
+        config = {
+            "duration_ps": 0.2,
+            "equilibration_ps": 0.02,
+            "sample_interval_fs": 20.0,
+            "conservation_check_ps": 0.2,
+            "timestep_fs": 2.0,
+            "platform": "CPU",
+        }
+        return OracleCase(
+            oracle,
+            config,
+            ("<acetyl>_A_A_A_A_A<amide>", "_G_G_G_G_G"),
+            refused=(UNREADABLE, "_A_A", "_a_a_a_a_a"),
+            space="peptide",
         )
 
 

@@ -12,7 +12,7 @@ from heuresis.testing.space_contract import SpaceCase, SpaceContract
 
 
 def test_no_space_is_forgotten() -> None:
-    assert registry.names(registry.SPACES) == ["crystal", "molecule"]
+    assert registry.names(registry.SPACES) == ["crystal", "molecule", "peptide"]
 
 
 class TestMolecule(SpaceContract):
@@ -98,5 +98,31 @@ class TestCrystal(SpaceContract):
                 "<sg:221>'0'5'6'4{Na}|e'0'0'0{Cl}|f'2'0'0": "cell",
                 "<sg:62>'1'0'0'0'1'0'0'0'0'6'0'0{Mg}|c'1'0'0'1'0'0|c'3'0'0'3'5'0"
                 "{O}|c'1'0'0'6'0'0|c'3'0'0'8'5'0": "size",
+            },
+        )
+
+
+class TestPeptide(SpaceContract):
+    @pytest.fixture
+    def case(self) -> SpaceCase:
+        space = registry.load(registry.SPACES, "peptide")
+        return SpaceCase(
+            space=space(space.Config(length=(3, 30), residues="ADEFGHIKLMNPQRSTVWY")),
+            same=(
+                ("_A_A_Q", "AAQ", "<peptide>_A_A_Q</peptide>"),
+                ("<acetyl>_A_A_Q<amide>", "Ac-AAQ-NH2"),
+                ("Ac-AAQ", "<acetyl>_A_A_Q"),
+                ("AAQ-NH2",),
+                ("QAA",),
+            ),
+            refused={
+                "": "empty",
+                "Ac-": "empty",
+                "A-A-Q": "syntax",
+                "AAq": "d_residue",
+                "AAX": "residue",
+                "AAC": "residue",
+                "AA": "size",
+                "AAQ AAQ": "syntax",
             },
         )

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from heuresis.errors import CalculationError
+from heuresis_oracles.dynamics.checkpoints import Checkpoint, Progress
+from heuresis_oracles.dynamics.platforms import PlatformName, make_context, platform_of
 from heuresis_oracles.forcefield.implicit_solvent import water_force
 from heuresis_oracles.forcefield.mmff94 import build_system
 from heuresis_oracles.forcefield.mmff94_parameters import Variant, read_parameters
@@ -26,6 +28,7 @@ from heuresis_oracles.units import (
 )
 
 if TYPE_CHECKING:
+    import openmm
     from rdkit.Chem import Mol
 
 _CONSERVATION_SAMPLES = 20
@@ -46,9 +49,13 @@ class Protocol:
     constrain_hydrogens: bool
     conservation_check_ps: float
     variant: Variant
-    platform: Literal["Reference", "CPU"]
+    platform: PlatformName
     solvent: Literal["water"] | None = None
     """Implicit solvent; None: vacuum."""
+    otherwise: Literal["Reference", "CPU"] = "Reference"
+    """What the platform ``auto`` means without a graphics processor."""
+    checkpoint_ps: float = 1000.0
+    """Sampled time between two savings of progress."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,16 @@ class Trajectory:
     degrees_of_freedom: int
     energy_drift_kT_per_dof_per_ps: float
     """Slope of the total energy in the constant-energy run."""
+    platform: str = "Reference"
+    """OpenMM's platform that it ran on."""
 
 
 def simulate(
-    molecule: Mol, positions_angstrom: np.ndarray, protocol: Protocol, seed: int
+    molecule: Mol,
+    positions_angstrom: np.ndarray,
+    protocol: Protocol,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> Trajectory:
     """Minimise, equilibrate, check energy conservation and sample.
 
@@ -74,13 +87,12 @@ def simulate(
         positions_angstrom: start, shape (atoms, 3), in Å.
         protocol: settings.
         seed: seeds velocities and the thermostat; equal seeds give equal trajectories.
+        checkpoint: where to save progress, and to go on from.
 
     Raises:
         OracleSetupError: MMFF94 has no parameters for the molecule.
         CalculationError: the dynamics broke down (NaN).
     """
-    import openmm
-
     parameters = read_parameters(molecule, protocol.variant)
     masses_Da = repartitioned_masses(molecule, protocol.hydrogen_mass_Da)
     system = build_system(parameters, masses_Da)
@@ -93,6 +105,33 @@ def simulate(
         ):
             if hydrogen[a] or hydrogen[b]:
                 system.addConstraint(a, b, float(length) * ANGSTROM_TO_NANOMETRE)
+    return run(system, masses_Da, positions_angstrom, protocol, seed, checkpoint)
+
+
+def run(
+    system: openmm.System,
+    masses_Da: np.ndarray,
+    positions_angstrom: np.ndarray,
+    protocol: Protocol,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+) -> Trajectory:
+    """Minimise, equilibrate, check energy conservation and sample any OpenMM system.
+
+    Args:
+        system: constraints included.
+        masses_Da: of its atoms, shape (atoms,).
+        positions_angstrom: start, shape (atoms, 3), in Å.
+        protocol: settings; ``variant`` and ``solvent`` say how a system was made and are not used.
+        seed: seeds velocities and the thermostat; equal seeds give equal trajectories.
+        checkpoint: where to save progress every ``checkpoint_ps``, and to go on from.
+
+    Raises:
+        OracleSetupError: the platform is not there.
+        CalculationError: the dynamics broke down (NaN).
+    """
+    import openmm
+
     timestep_ps = protocol.timestep_fs / 1000.0
     thermostat = openmm.LangevinMiddleIntegrator(
         protocol.temperature_K, protocol.friction_per_ps, timestep_ps
@@ -101,31 +140,35 @@ def simulate(
     integrator = openmm.CompoundIntegrator()
     integrator.addIntegrator(thermostat)
     integrator.addIntegrator(openmm.VerletIntegrator(timestep_ps))
-    properties = {"Threads": "1"} if protocol.platform == "CPU" else {}
-    context = openmm.Context(
-        system, integrator, openmm.Platform.getPlatform(protocol.platform), properties
-    )
+    context = make_context(system, integrator, protocol.platform, protocol.otherwise)
     degrees_of_freedom = 3 * len(masses_Da) - system.getNumConstraints()
     try:
-        context.setPositions(positions_angstrom * ANGSTROM_TO_NANOMETRE)
-        openmm.LocalEnergyMinimizer.minimize(context, _MINIMISATION_TOLERANCE_KJ_PER_MOL_NM)
-        context.setVelocitiesToTemperature(protocol.temperature_K, _nonzero(seed))
-        integrator.step(_steps(protocol.equilibration_ps * 1000.0, protocol.timestep_fs))
-        drift = _conservation(context, integrator, protocol, degrees_of_freedom)
-        frames, kinetic = _sample(context, integrator, protocol, masses_Da)
+        progress = _resumed(context, checkpoint)
+        if progress is None:
+            context.setPositions(positions_angstrom * ANGSTROM_TO_NANOMETRE)
+            openmm.LocalEnergyMinimizer.minimize(context, _MINIMISATION_TOLERANCE_KJ_PER_MOL_NM)
+            context.setVelocitiesToTemperature(protocol.temperature_K, _nonzero(seed))
+            integrator.step(_steps(protocol.equilibration_ps * 1000.0, protocol.timestep_fs))
+            drift = _conservation(context, integrator, protocol, degrees_of_freedom)
+            progress = Progress(np.empty((0, len(masses_Da), 3)), np.empty(0), drift, b"")
+        sampled = _sample(context, integrator, protocol, masses_Da, progress, checkpoint)
     except openmm.OpenMMException as error:
         raise CalculationError(
             f"the dynamics broke down at a time step of {protocol.timestep_fs} fs: {error}"
         ) from error
+    frames, kinetic = sampled.frames_angstrom, sampled.kinetic_kJ_per_mol
     if not (np.all(np.isfinite(frames)) and np.all(np.isfinite(kinetic))):
         raise CalculationError(
             f"coordinates or velocities became NaN at a time step of {protocol.timestep_fs} fs"
         )
+    if checkpoint is not None:
+        checkpoint.remove()
     return Trajectory(
         frames_angstrom=frames,
         temperatures_K=2.0 * kinetic / (degrees_of_freedom * GAS_CONSTANT_KJ_PER_MOL_K),
         degrees_of_freedom=degrees_of_freedom,
-        energy_drift_kT_per_dof_per_ps=drift,
+        energy_drift_kT_per_dof_per_ps=sampled.drift,
+        platform=platform_of(context),
     )
 
 
@@ -146,23 +189,55 @@ def repartitioned_masses(molecule: Mol, hydrogen_mass_Da: float) -> np.ndarray:
     return masses
 
 
+def _resumed(context: Any, checkpoint: Checkpoint | None) -> Progress | None:
+    """Return the progress that was saved, with the context in its state; None: begin anew."""
+    import openmm
+
+    progress = checkpoint.load() if checkpoint is not None else None
+    if progress is None:
+        return None
+    try:
+        context.loadCheckpoint(progress.state)
+    except openmm.OpenMMException:
+        return None  # another platform or version of OpenMM: its state cannot be read
+    return progress
+
+
 def _sample(
-    context: Any, integrator: Any, protocol: Protocol, masses_Da: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames in Å and the kinetic energy of each in kJ/mol."""
+    context: Any,
+    integrator: Any,
+    protocol: Protocol,
+    masses_Da: np.ndarray,
+    progress: Progress,
+    checkpoint: Checkpoint | None,
+) -> Progress:
+    """Return all frames in Å and the kinetic energy of each in kJ/mol, the earlier ones first."""
     integrator.setCurrentIntegrator(0)
     stride = _steps(protocol.sample_interval_fs, protocol.timestep_fs)
     count = max(_steps(protocol.duration_ps * 1000.0, protocol.timestep_fs) // stride, 2)
+    every = max(round(protocol.checkpoint_ps * 1000.0 / protocol.sample_interval_fs), 1)
+    done = len(progress.frames_angstrom)
     frames = np.empty((count, len(masses_Da), 3))
     kinetic = np.empty(count)
-    for index in range(count):
+    frames[:done] = progress.frames_angstrom
+    kinetic[:done] = progress.kinetic_kJ_per_mol
+    for index in range(done, count):
         integrator.step(stride)
         state = context.getState(positions=True, velocities=True)
-        frames[index] = state.getPositions(asNumpy=True)._value
+        frames[index] = state.getPositions(asNumpy=True)._value * NANOMETRE_TO_ANGSTROM
         velocities = state.getVelocities(asNumpy=True)._value
         # Da nm²/ps² is kJ/mol. LangevinMiddle keeps velocities at the sampled half step.
         kinetic[index] = 0.5 * float(masses_Da @ np.sum(velocities**2, axis=1))
-    return frames * NANOMETRE_TO_ANGSTROM, kinetic
+        if checkpoint is not None and (index + 1) % every == 0 and index + 1 < count:
+            checkpoint.save(
+                Progress(
+                    frames[: index + 1],
+                    kinetic[: index + 1],
+                    progress.drift,
+                    context.createCheckpoint(),
+                )
+            )
+    return progress._replace(frames_angstrom=frames, kinetic_kJ_per_mol=kinetic)
 
 
 def _conservation(

@@ -13,6 +13,7 @@ from rdkit import Chem
 from heuresis.errors import CalculationError, ImplausibleResultError
 from heuresis.records import Candidate, Evaluation, Failure, FailureCause
 from heuresis_oracles.dynamics import simulation
+from heuresis_oracles.dynamics.checkpoints import Progress
 from heuresis_oracles.dynamics.simulation import Trajectory, repartitioned_masses
 from heuresis_oracles.openmm_md import OpenMMMolecularDynamics
 
@@ -75,8 +76,8 @@ def test_gates_reject_hot_and_drifting_runs(broken: Trajectory, words: str) -> N
 
 
 def test_nan_is_a_calculation_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken_sample(*_: Any) -> tuple[np.ndarray, np.ndarray]:
-        return np.full((2, 5, 3), np.nan), np.ones(2)
+    def broken_sample(*_: Any) -> Progress:
+        return Progress(np.full((2, 5, 3), np.nan), np.ones(2), 0.0, b"")
 
     monkeypatch.setattr(simulation, "_sample", broken_sample)
     molecule = Chem.AddHs(Chem.MolFromSmiles("C"))
