@@ -117,6 +117,11 @@ class BurstSettings(PluginConfig):
     length: int = Field(
         100, gt=0, description="measurements of a burst, and of the pause between two"
     )
+    stage: Stage | None = Field(
+        Stage(candidates=60, rounds=4, every=2),
+        description="how hard to think during a burst, if that is harder than otherwise (`until`"
+        " is not read); None: as otherwise",
+    )
     most_alike: float | None = Field(
         0.4,
         gt=0,
@@ -177,6 +182,9 @@ class GuidedSearchConfig(PluginConfig):
             )
         return self
 
-    def stage(self, measured: int) -> Stage:
-        """Return the stage in which so many have been measured."""
-        return next(s for s in self.stages if s.until is None or measured < s.until)
+    def stage(self, measured: int, burst: BurstSettings | None) -> Stage:
+        """Return how hard to think when so many have been measured, in a burst or not."""
+        stage = next(s for s in self.stages if s.until is None or measured < s.until)
+        if burst is not None and burst.stage is not None:
+            return max(stage, burst.stage, key=lambda one: one.candidates)
+        return stage

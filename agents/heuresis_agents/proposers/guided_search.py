@@ -165,7 +165,7 @@ class GuidedSearch:
     def _made_now(self, prompt: Prompt, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
         """Make candidates for this question alone, because none are waiting."""
         pool = self._new_pool(keep=False)
-        stage = self.config.stage(self.history.judged)
+        stage = self.config.stage(self.history.judged, self._burst())
         for _ in range(_TRIES):
             pool.breed(count * stage.candidates, stage.rounds, self._breeding(), rng, prompt)
             if len(pool) >= count:
@@ -200,7 +200,7 @@ class GuidedSearch:
     def _think(self, last: str) -> None:
         """Make candidates for the pool, if it is time to."""
         judged, library = self.history.judged, self.config.library
-        stage = self.config.stage(judged)
+        stage = self.config.stage(judged, self._burst())
         if (
             not self.history.scored
             or judged % stage.every

@@ -342,6 +342,15 @@ def test_a_search_that_stands_still_goes_where_it_has_not_been() -> None:
     assert len(home) >= 20, "excursions end"
 
 
+def test_a_burst_thinks_harder_than_its_time_would_never_less() -> None:
+    config, burst = GuidedSearchConfig(), BurstSettings()
+    assert burst.stage is not None
+    assert config.stage(5000, None).candidates < burst.stage.candidates
+    assert config.stage(5000, burst) == burst.stage
+    assert config.stage(100, burst) == config.stage(100, None), "the beginning thinks harder yet"
+    assert config.stage(5000, BurstSettings(stage=None)) == config.stage(5000, None)
+
+
 def test_an_excursion_knows_who_may_be_a_parent_there() -> None:
     texts = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Nc1ccc(OC)cc1", "C1CCNCC1", "CCCCCC"]
     features = SPACE.features(texts, ("morgan",))
