@@ -49,6 +49,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of campaign and kills")
     parser.add_argument("--nodes", type=int, default=2, help="of the cluster, besides its head")
     parser.add_argument("--workers", type=int, default=3, help="of the costly oracle")
+    parser.add_argument("--minutes", type=float, help="end after so long, done or not")
+    parser.add_argument("--evaluations", type=int, default=100, help="granted at a time")
     parser.add_argument("--folder", type=Path, help="an empty one, kept; default: a temporary one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="heuresis-chaos-") as temporary:
@@ -60,6 +62,8 @@ def main() -> int:
             seed=options.seed,
             nodes=options.nodes,
             workers=options.workers,
+            minutes=options.minutes,
+            evaluations=options.evaluations,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         ).run()
     print(table(report))

@@ -33,6 +33,8 @@ SETTINGS = {
     # On few cores a worker for every core of every node would start, to be used by nobody.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
+    # Workers are not to starve behind what serves them.
+    "RAY_worker_niceness": "0",
     # A busy machine is slow, not dead.
     "RAY_NUM_REDIS_GET_RETRIES": "120",
     "RAY_agent_register_timeout_ms": "200000",

@@ -86,6 +86,7 @@ class ChaosRun:
         nodes: of the cluster, besides its head.
         workers: of the costly oracle.
         evaluations: granted at a time; more is granted until all faults have happened.
+        minutes: after so long nothing more is killed and granted, done or not; None: no limit.
         say: called with a line now and then.
     """
 
@@ -98,12 +99,14 @@ class ChaosRun:
         nodes: int = 2,
         workers: int = 3,
         evaluations: int = 100,
+        minutes: float | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
         self._folder = folder
         self._faults = faults
         self._nodes = nodes
         self._step = self._limit = evaluations
+        self._limit_s = None if minutes is None else 60.0 * minutes
         self._say = say
         self._rng = random.Random(seed)
         self._log = folder / "calls.jsonl"
@@ -158,6 +161,8 @@ class ChaosRun:
             if code == FINISHED:
                 if self._done(monkey) >= self._faults and not monkey.left.total():
                     return
+                if self._time_is_up():
+                    return
             elif code == PAUSED:
                 self._pauses += 1
                 self._say(f"{self._clock()} {self._last_words('paused')}")
@@ -196,7 +201,7 @@ class ChaosRun:
 
     def _disturb(self, driver: subprocess.Popen[bytes], monkey: Monkey, *, hasty: bool) -> None:
         """Kill something whenever the campaign has got on a bit, until the driver is gone."""
-        soon_s = monkey.strikes_again_in_s() if hasty else None
+        soon_s = monkey.strikes_again_in_s() if hasty and not self._time_is_up() else None
         if soon_s is not None:
             time.sleep(soon_s)
             if driver.poll() is not None:
@@ -217,6 +222,8 @@ class ChaosRun:
                     )
                 continue
             reached, moved_at = sequence, time.monotonic()
+            if self._time_is_up():
+                continue
             kind = monkey.strike(lambda: self._kill_driver(driver))
             if kind is not None:
                 self._say(
@@ -228,6 +235,9 @@ class ChaosRun:
         self._snapshots.append(snapshot(self._ledger))
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
+
+    def _time_is_up(self) -> bool:
+        return self._limit_s is not None and time.monotonic() - self._began > self._limit_s
 
     def _done(self, monkey: Monkey) -> int:
         return monkey.done.total() + injected_faults(self._log).total()
