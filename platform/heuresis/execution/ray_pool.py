@@ -89,6 +89,8 @@ class RayExecutor:
         self._unsettled: set[str] = set()
         self._metrics: _Metrics | None = None
         self._lost = False
+        # Made once: for each anew, Ray takes the class apart and sends it to the cluster.
+        self._actor_class: Any = ray.remote(HeuresisWorker)
 
     @property
     def dashboard_url(self) -> str | None:
@@ -128,13 +130,12 @@ class RayExecutor:
             "max_concurrency": 1,
         }
         arguments = (pool.spec.model_dump_json(), slot.name, self._plugins)
-        actor_class = ray.remote(HeuresisWorker)
         try:
-            slot.actor = actor_class.options(name=slot.name, **options).remote(*arguments)
+            slot.actor = self._actor_class.options(name=slot.name, **options).remote(*arguments)
         except ValueError:
             # The name is taken: by the slot's last actor, not buried yet, or by another campaign.
             name = f"{slot.name}~{os.getpid()}.{slot.lives}"
-            slot.actor = actor_class.options(name=name, **options).remote(*arguments)
+            slot.actor = self._actor_class.options(name=name, **options).remote(*arguments)
         slot.starting = slot.actor.ready.remote()
         slot.patience_until = time.monotonic() + self._start_limit_s
         self._slot_of[slot.starting] = (pool, slot)
