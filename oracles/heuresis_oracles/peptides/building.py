@@ -161,8 +161,17 @@ def _chain(peptide: PeptideParts, start: Start) -> dict[tuple[int, str], np.ndar
         [-math.cos(math.radians(_CA_C_N)), math.sin(math.radians(_CA_C_N)), 0.0]
     )
 
-    def put(label: tuple[int, str], after: list[tuple[int, str]], *internal: float) -> None:
-        places[label] = _next_atom(*(places[one] for one in after), *internal)
+    def put(
+        label: tuple[int, str],
+        after: list[tuple[int, str]],
+        length_angstrom: float,
+        angle_degree: float,
+        torsion_degree: float,
+    ) -> None:
+        first, second, third = (places[one] for one in after)
+        places[label] = _next_atom(
+            first, second, third, length_angstrom, angle_degree, torsion_degree
+        )
 
     put((1, "CA"), [(0, "CH3"), (0, "C"), (1, "N")], _N_CA, _C_N_CA, _TRANS_DEGREE)
     put((0, "O"), [(1, "CA"), (1, "N"), (0, "C")], _C_O, 123.0, 0.0)
@@ -181,7 +190,7 @@ def _next_atom(
     first: np.ndarray,
     second: np.ndarray,
     third: np.ndarray,
-    length: float,
+    length_angstrom: float,
     angle_degree: float,
     torsion_degree: float,
 ) -> np.ndarray:
@@ -191,7 +200,7 @@ def _next_atom(
     normal = np.cross(second - first, axis)
     normal /= np.linalg.norm(normal)
     across = np.cross(normal, axis)
-    place: np.ndarray = third + length * (
+    place: np.ndarray = third + length_angstrom * (
         -math.cos(angle) * axis
         + math.sin(angle) * math.cos(torsion) * across
         + math.sin(angle) * math.sin(torsion) * normal

@@ -30,7 +30,7 @@ def helical_residues(phi_radian: np.ndarray, psi_radian: np.ndarray) -> np.ndarr
         & (psi >= _PSI_DEGREE[0])
         & (psi <= _PSI_DEGREE[1])
     )
-    helical = np.zeros_like(inside)
+    helical: np.ndarray = np.zeros_like(inside)
     for first in range(inside.shape[1] - _SHORTEST_RUN + 1):
         window = slice(first, first + _SHORTEST_RUN)
         helical[:, window] |= inside[:, window].all(axis=1)[:, None]
