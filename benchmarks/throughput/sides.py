@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.throughput.processes import Watch, proportional_MiB
+from benchmarks.throughput.resting import Rester, rest
 
 from heuresis.engine.budget import Budget
 from heuresis.engine.controller import Controller
@@ -164,12 +165,6 @@ def ours(
 # -- others -------------------------------------------------------------------------------------
 
 
-def rest(seconds: float) -> None:
-    """Be a slot that sleeps."""
-    if seconds:
-        time.sleep(seconds)
-
-
 def closed_loop(
     submit: Callable[[], None], come: Callable[[], None], slots: int, tasks: int, progress: Progress
 ) -> None:
@@ -208,13 +203,6 @@ def processes(slots: int, seconds: float, tasks: int, progress: Progress, folder
             started_s=started_s, wall_s=watch.wall_s, own_s=watch.own_s, others_s=watch.others_s,
             memory_MiB=proportional_MiB(os.getpid()),
         )  # fmt: skip
-
-
-class Rester:
-    """An actor that sleeps."""
-
-    def rest(self, seconds: float) -> None:
-        rest(seconds)
 
 
 def actor_pool(slots: int, seconds: float, tasks: int, progress: Progress, folder: Path) -> Took:
