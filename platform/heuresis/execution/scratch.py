@@ -1,8 +1,8 @@
 """Scratch folders: a new one for each call, removed after it, but not by those who wait for it.
 
-Some file systems take their time to remove a folder: 7.7 ms on the disk that docs/benchmarks.md was
-measured on, with hardly any processor time. A worker that waited for it would be idle for a
-thirteenth of a task of 100 ms. So threads of its own remove what a call left.
+Removing a folder can wait long for the file system: 7.7 ms on a busy machine's disk, with hardly
+any processor time. A worker that waited for it would be idle for a thirteenth of a task of 100 ms.
+So threads of its own remove what a call left.
 """
 
 from __future__ import annotations
