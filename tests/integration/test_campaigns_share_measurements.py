@@ -32,14 +32,6 @@ def origins(run: Path) -> list[Origin | None]:
         ledger.close()
 
 
-def checksum(run: Path) -> str:
-    ledger = SQLiteLedger.open(run / "ledger.sqlite", read_only=True)
-    try:
-        return ledger.checksum
-    finally:
-        ledger.close()
-
-
 def test_a_second_campaign_is_told_what_the_first_measured(
     toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,7 +41,8 @@ def test_a_second_campaign_is_told_what_the_first_measured(
         assert (tmp_path / "runs" / f"toy-{number}" / "ledger.sqlite").is_file()
     assert heuresis("run", toy, *RUN, "-q") == 0
     first, second, alone = (tmp_path / "runs" / f"toy-{n}" for n in (1, 2, 3))
-    assert checksum(first) == checksum(second) == checksum(alone)
+    # The first event names the commit, which may change while this runs.
+    assert events(first)[1:] == events(second)[1:] == events(alone)[1:]
     assert origins(first) == [None] * 30
     assert {o.run for o in origins(second) if o is not None} == {"toy-1"}
     assert None not in origins(second)
