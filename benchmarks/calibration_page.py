@@ -394,48 +394,49 @@ def speed(rows: list[dict[str, Any]], _: Path) -> str:
 
 def host_guest(rows: list[dict[str, Any]], target: Path) -> str:
     good = [row for row in rows if "values" in row]
-    hosts = sorted({row["host"] for row in good})
     lines, clouds = [], {}
-    for host in hosts:
+    for host in sorted({row["host"] for row in good}):
         own = [row for row in good if row["host"] == host]
-        reference = np.array([row["reference"] for row in own])
-        for way, name in host_guest_calibration.WAYS.items():
-            calculated = np.array([row["values"][name] for row in own])
-            lines.append(
-                [
-                    host,
-                    way,
-                    str(len(own)),
-                    *host_guest_calibration.correlation(calculated, reference),
-                    host_guest_calibration.slope(calculated, reference),
-                ]
-            )
+        groups = {"all": own} | {
+            f"charge {charge:+d}": [row for row in own if _charge(row) == charge]
+            for charge in sorted({_charge(row) for row in own})
+        }
+        for group, members in groups.items():
+            if len(members) < host_guest_calibration.FEWEST_TO_RANK:
+                continue
+            reference = np.array([row["reference"] for row in members])
+            for way, name in host_guest_calibration.WAYS.items():
+                calculated = np.array([row["values"][name] for row in members])
+                cells = host_guest_calibration.correlation(calculated, reference)
+                lines.append([host, group, way, str(len(members)), *cells])
         clouds[host] = (
-            reference,
+            np.array([row["reference"] for row in own]),
             np.array([row["values"]["binding_energy_kcal_per_mol"] for row in own]),
         )
+    ranked = sorted(good, key=lambda row: (row["host"], row["reference"]))
     pairs = [
         [
             row["host"],
             row["name"],
+            f"{_charge(row):+d}",
             f"{row['reference']:.2f}",
             f"{row['values']['binding_energy_kcal_per_mol']:.1f}",
             f"{row['search_error']:.1f}",
         ]
-        for row in sorted(good, key=lambda row: (row["host"], row["reference"]))
+        for row in ranked
     ]
     seconds = np.median([row["cpu_s"] for row in good])
+    everything = len(host_guest_calibration.pairs())
     return (
         "\n## Binding in a host\n\n"
         f"{host_guest_calibration.PREFACE}"
-        + table(
-            ("host", "energy", "guests", "Spearman", "Kendall", "calculated per measured"), lines
-        )
+        + table(("host", "guests", "energy", "number", "Spearman", "Kendall"), lines)
         + f"\n{host_guest_calibration.REMARKS}\n"
         + table(
-            ("host", "guest", "measured free energy", "MMFF94", "search error"), pairs
+            ("host", "guest", "charge", "measured free energy", "calculated", "search error"), pairs
         )
-        + f"\nMedian cost of a guest: {seconds:.0f} CPU seconds.\n\n"
+        + f"\n{len(rows)} of {everything} pairs of the table are measured so far; the command goes on"
+        f" with the rest. Median cost of a guest: {seconds:.0f} CPU seconds.\n\n"
         + scatter(
             target,
             "calibration-binding",
@@ -445,6 +446,10 @@ def host_guest(rows: list[dict[str, Any]], target: Path) -> str:
         )
         + _failures(rows)
     )
+
+
+def _charge(row: dict[str, Any]) -> int:
+    return int(Chem.GetFormalCharge(Chem.MolFromSmiles(row["key"].split(maxsplit=1)[1])))
 
 
 def _failures(rows: list[dict[str, Any]]) -> str:

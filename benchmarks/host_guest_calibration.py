@@ -28,7 +28,8 @@ SETTINGS: dict[str, Any] = {
     "relaxation_ps": 0.5,
 }
 """A search at a third of the default cost."""
-RESAMPLES = 5000
+RESAMPLES = 300
+FEWEST_TO_RANK = 5
 WAYS = {
     "MMFF94 in OBC water (`binding_energy_kcal_per_mol`)": "binding_energy_kcal_per_mol",
     "… host and guest as in the complex (`interaction_energy_kcal_per_mol`)": (
@@ -40,11 +41,15 @@ Energies of binding in kcal/mol against measured standard free energies of bindi
 with adamantanes and with aromatic guests (Liu et al., J. Am. Chem. Soc. 127, 15959, 2005; Cao et al., Angew.
 Chem. Int. Ed. 53, 988, 2014) and beta-cyclodextrin (Rekharsky et al., J. Phys. Chem. B 101, 87, 1997), as
 collected by Mobley and Gilson (Annu. Rev. Biophys. 46, 531, 2017;
-`tests/physics/host_guest_binding_free_energies.csv`). Intervals: 95 %, bootstrap over guests. The last column
-is the slope of a straight line. Oracle `host-guest-binding` with four placements in the cavity and one outside, the best of them relaxed.
+`tests/physics/host_guest_binding_free_energies.csv`). Intervals: 95 %, bootstrap over guests. Oracle `host-guest-binding` with four placements in the cavity and one outside, the best of them relaxed.
 
 """
-REMARKS = ""
+REMARKS = """\
+The order is worth little across guests of different kind. Charge decides: two ammonium groups bind far too
+strongly, a carboxylic acid and methylated ammonium far too weakly, and energies are several times the measured
+free energies. Entropy, salt and the water that leaves the cavity are not in an end state. Rank guests of one charge
+and one kind, and with few pairs as here take no rank correlation for more than its interval.
+"""
 Work = tuple[str, Callable[[], dict[str, Any]]]
 
 
@@ -99,8 +104,3 @@ def correlation(calculated: np.ndarray, reference: np.ndarray) -> list[str]:
         found = statistic(calculated, reference).statistic
         cells.append(f"{found:.2f} ({low:.2f} to {high:.2f})")
     return cells
-
-
-def slope(calculated: np.ndarray, reference: np.ndarray) -> str:
-    """Return how many kcal/mol of calculated energy stand for one of measured free energy."""
-    return f"{np.polyfit(reference, calculated, 1)[0]:.1f}"
