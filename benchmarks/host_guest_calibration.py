@@ -47,8 +47,8 @@ collected by Mobley and Gilson (Annu. Rev. Biophys. 46, 531, 2017;
 REMARKS = """\
 The order is worth little across guests of different kind. Charge decides: two ammonium groups bind far too
 strongly, a carboxylic acid and methylated ammonium far too weakly, and energies are several times the measured
-free energies. Entropy, salt and the water that leaves the cavity are not in an end state. Rank guests of one charge
-and one kind, and with few pairs as here take no rank correlation for more than its interval.
+free energies. Entropy, salt and the water that leaves the cavity are not in an end state. Guests of one charge are
+not ranked either where some of them meet the host with ammonium and others with methyl groups.
 """
 Work = tuple[str, Callable[[], dict[str, Any]]]
 

@@ -28,7 +28,6 @@ def measured(text: str, folder: Path) -> Evaluation:
     oracle = PeptideMolecularDynamics(PeptideMolecularDynamics.Config(**SETTINGS))
     [outcome] = oracle.evaluate([Candidate.of("peptide", text)], seed=1, workdir=folder)
     assert isinstance(outcome, Evaluation), outcome
-    print(text, {name: one.value for name, one in outcome.measurements.items()})
     return outcome
 
 
