@@ -140,9 +140,7 @@ class TestHostGuestBinding(OracleContract):
         oracle = registry.load(registry.ORACLES, "host-guest-binding")
         # No cavity, so that it is quick: bound at the surface.
         config = {"host": "c1ccccc1", "placements": 3, "relaxed": 1, "relaxation_ps": 0.1}
-        return OracleCase(
-            oracle, config, ("C[NH3+]", "CO"), refused=(UNREADABLE, EXOTIC, "C[CH2]")
-        )
+        return OracleCase(oracle, config, ("C[NH3+]", "CO"), refused=(UNREADABLE, EXOTIC, "C[CH2]"))
 
 
 class TestPeptideMolecularDynamics(OracleContract):
