@@ -77,7 +77,7 @@ class HostGuestBinding:
     class Config(PluginConfig):
         """Host, search and energies; every setting enters the cache key."""
 
-        host: str = Field(min_length=1)
+        host: str = Field(min_length=1, examples=["cucurbit[7]uril"])
         """A named host, e.g. ``cucurbit[7]uril`` or ``beta-cyclodextrin``, or a SMILES. A SMILES
         with a ring of twelve atoms or more binds in that ring, another at its surface."""
         placements: int = Field(default=6, ge=1, le=500)
