@@ -452,7 +452,7 @@ def test_a_property_that_was_never_stated_cannot_be_asked_for() -> None:
         ({"prior": "heuresis-zonc"}, "no model 'heuresis-zonc'"),
         ({"prior": "heuresis-zinc", "conditions": {"logp": 2.0}}, "was not taught conditions"),
         ({"prior": "heuresis-zinc", "exemplar_share": 0.2}, "was not taught exemplars"),
-        ({"prior": "heuresis-base", "conditions": {"logp": 2.0}}, "was not taught conditions"),
+        ({"prior": "heuresis-base", "conditions": {"logp": 12.0}}, "logp"),
     ],
 )
 def test_what_a_prior_cannot_do_is_said_before_the_run(
