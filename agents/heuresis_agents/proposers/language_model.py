@@ -108,11 +108,15 @@ class LanguageModel:
                 if self.exemplar_share:
                     by = "quantiles" if self.exemplar_similarity is None else "conditions"
                     needed += ["exemplars", by]
-                if needed:
+                if needed or self.conditions:
                     # Loads torch, so only when it must.
                     from heuresis_models.generation import Knowledge
+                    from heuresis_models.language import Quantity
 
-                    Knowledge.of(folder).demand(*needed)
+                    knowledge = Knowledge.of(folder)
+                    knowledge.demand(*needed)
+                    if "conditions" in knowledge.taught:
+                        knowledge.check([Quantity(*one) for one in self.conditions.items()])
             except UserError as error:
                 raise ValueError(str(error)) from error
             return self

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from rdkit import Chem
 from training_toys import molecule_source, trainer_of
 
@@ -392,7 +393,7 @@ def test_exemplars_can_be_asked_for_by_similarity(
 def test_conditions_outside_of_what_was_seen_are_refused_or_clipped_and_told(
     taught_prior: Path,
 ) -> None:
-    with pytest.raises(WeightsError, match=r"logp = 40 lies outside .*-4 to 6.5"):
+    with pytest.raises(ValidationError, match=r"logp = 40 lies outside .*-4 to 6.5"):
         _proposer(taught_prior, conditions={"logp": 40.0})
     with pytest.raises(DocumentError, match="unknown property 'log_p'"):
         _proposer(taught_prior, conditions={"log_p": 4.0})
@@ -452,7 +453,8 @@ def test_a_property_that_was_never_stated_cannot_be_asked_for() -> None:
         ({"prior": "heuresis-zonc"}, "no model 'heuresis-zonc'"),
         ({"prior": "heuresis-zinc", "conditions": {"logp": 2.0}}, "was not taught conditions"),
         ({"prior": "heuresis-zinc", "exemplar_share": 0.2}, "was not taught exemplars"),
-        ({"prior": "heuresis-base", "conditions": {"logp": 12.0}}, "logp"),
+        ({"prior": "heuresis-base", "conditions": {"logp": 12.0}}, "logp = 12 lies outside"),
+        ({"prior": "heuresis-base", "conditions": {"molar_mass": 300.0}}, "not taught to heed"),
     ],
 )
 def test_what_a_prior_cannot_do_is_said_before_the_run(
@@ -464,6 +466,7 @@ def test_what_a_prior_cannot_do_is_said_before_the_run(
 
 def test_what_a_prior_can_do_is_accepted() -> None:
     LanguageModel.Config(prior="heuresis-base", exemplar_share=0.2)
+    LanguageModel.Config(prior="heuresis-base", conditions={"logp": 2.0})
     LanguageModel.Config(prior="heuresis-zinc", conditions={"logp": 2.0}, best_of=4)
 
 
