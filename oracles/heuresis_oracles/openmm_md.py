@@ -6,7 +6,6 @@ Chem. 17, 490 (1996).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +33,7 @@ from heuresis_oracles.dynamics.conformations import (
     is_drifting,
     surface,
 )
+from heuresis_oracles.dynamics.gates import require_sound_sampling, sampling_checks
 from heuresis_oracles.dynamics.observables import (
     Estimate,
     longest_distance,
@@ -87,11 +87,8 @@ _MORE_OUTPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "largest_conformer_population": ("1", "share of the time in the commonest of them"),
     },
 }
-_TEMPERATURE_SIGMAS = 5.0
 _DRIFT_SIGMAS = 5.0
 _DRIFT_SHARE = 0.05
-_TEMPERATURE_SLACK = 0.03
-_DRIFT_LIMIT_kT_PER_DOF_PER_PS = 0.02
 
 
 class OpenMMMolecularDynamics:
@@ -168,15 +165,7 @@ class OpenMMMolecularDynamics:
                 for name, (unit, description) in _outputs(config).items()
             },
             checks={
-                "finite": "no coordinate or velocity became NaN",
-                "energy-conserved": (
-                    "at constant energy the drift stays below"
-                    f" {_DRIFT_LIMIT_kT_PER_DOF_PER_PS} kT per degree of freedom and ps"
-                ),
-                "temperature": (
-                    f"mean kinetic temperature within {_TEMPERATURE_SIGMAS:g} standard errors and"
-                    f" {_TEMPERATURE_SLACK:.0%} of {config.temperature_K:g} K"
-                ),
+                **sampling_checks(config.temperature_K),
                 "same-connectivity": "bonds of the last frame equal those of the SMILES",
                 "equilibrated": (
                     "radius of gyration of both halves within"
@@ -239,7 +228,7 @@ class OpenMMMolecularDynamics:
         trajectory = simulate(
             molecule, positions_angstrom(molecule), config.protocol, run_seed, checkpoint
         )
-        self._judge(trajectory)
+        require_sound_sampling(trajectory, config.protocol)
         require_same_connectivity(molecule, trajectory.frames_angstrom[-1])
         estimates = _observe(molecule, trajectory, frozenset(config.observables))
         return Evaluation(
@@ -254,31 +243,6 @@ class OpenMMMolecularDynamics:
             checks=tuple(self.declare(config).checks),
             provenance={"platform": trajectory.platform},
         )
-
-    def _judge(self, trajectory: Trajectory) -> None:
-        """Raise when energy or temperature say that the sampling cannot be trusted."""
-        config = self.config
-        drift = trajectory.energy_drift_kT_per_dof_per_ps
-        if not abs(drift) <= _DRIFT_LIMIT_kT_PER_DOF_PER_PS:
-            raise ImplausibleResultError(
-                f"total energy drifts by {drift:.2g} kT per degree of freedom and ps at constant"
-                f" energy; the limit is {_DRIFT_LIMIT_kT_PER_DOF_PER_PS}: reduce timestep_fs"
-                f" ({config.timestep_fs})"
-            )
-        mean_K = float(np.mean(trajectory.temperatures_K))
-        # Kinetic energy decorrelates within about one friction time.
-        independent = max(config.duration_ps * config.friction_per_ps / 2.0, 1.0)
-        expected_error_K = config.temperature_K * math.sqrt(
-            2.0 / (trajectory.degrees_of_freedom * independent)
-        )
-        allowed_K = (
-            _TEMPERATURE_SIGMAS * expected_error_K + _TEMPERATURE_SLACK * config.temperature_K
-        )
-        if not abs(mean_K - config.temperature_K) <= allowed_K:
-            raise ImplausibleResultError(
-                f"mean kinetic temperature {mean_K:.0f} K is not within {allowed_K:.0f} K of"
-                f" {config.temperature_K:g} K"
-            )
 
 
 def _require_simulable(molecule: Mol, smiles: str) -> None:

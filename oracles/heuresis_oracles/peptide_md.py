@@ -9,7 +9,6 @@ Simmerling, J. Chem. Theory Comput. 9, 2020 (2013); helices: Best, Hummer, J. Ph
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +31,7 @@ from heuresis.records import (
 from heuresis.spaces.peptide import PeptideParts, read_peptide
 from heuresis_oracles.connectivity import require_same_connectivity
 from heuresis_oracles.dynamics.checkpoints import checkpoint_of
+from heuresis_oracles.dynamics.gates import require_sound_sampling, sampling_checks
 from heuresis_oracles.dynamics.observables import (
     Estimate,
     mean_of,
@@ -60,9 +60,6 @@ _OUTPUTS: dict[str, tuple[str, str]] = {
 }
 _FEWEST_RESIDUES = 5
 """A hydrogen bond from i to i + 4 needs five."""
-_DRIFT_LIMIT_kT_PER_DOF_PER_PS = 0.02
-_TEMPERATURE_SIGMAS = 5.0
-_TEMPERATURE_SLACK = 0.03
 _LARGEST_CIS_DEGREE = 90.0
 
 
@@ -128,15 +125,7 @@ class PeptideMolecularDynamics:
                 for name, (unit, description) in _OUTPUTS.items()
             },
             checks={
-                "finite": "no coordinate or velocity became NaN",
-                "energy-conserved": (
-                    "at constant energy the drift stays below"
-                    f" {_DRIFT_LIMIT_kT_PER_DOF_PER_PS} kT per degree of freedom and ps"
-                ),
-                "temperature": (
-                    f"mean kinetic temperature within {_TEMPERATURE_SIGMAS:g} standard errors and"
-                    f" {_TEMPERATURE_SLACK:.0%} of {config.temperature_K:g} K"
-                ),
+                **sampling_checks(config.temperature_K),
                 "same-connectivity": "bonds of the last frame equal those of the sequence",
                 "trans": "no peptide bond turned to cis",
                 "chirality": "every residue is the L form that it was",
@@ -205,7 +194,7 @@ class PeptideMolecularDynamics:
             str(seed),
         )
         trajectory = run(system, masses_Da, start, config.protocol, seed, checkpoint)
-        self._judge(trajectory)
+        require_sound_sampling(trajectory, config.protocol)
         require_same_connectivity(molecule, trajectory.frames_angstrom[-1])
         found = _observe(molecule, peptide, start, trajectory)
         return Evaluation(
@@ -230,31 +219,6 @@ class PeptideMolecularDynamics:
                 f" {_FEWEST_RESIDUES} to {self.config.max_residues} (max_residues)"
             )
         return peptide
-
-    def _judge(self, trajectory: Trajectory) -> None:
-        """Raise when energy or temperature say that the sampling cannot be trusted."""
-        config = self.config
-        drift = trajectory.energy_drift_kT_per_dof_per_ps
-        if not abs(drift) <= _DRIFT_LIMIT_kT_PER_DOF_PER_PS:
-            raise ImplausibleResultError(
-                f"total energy drifts by {drift:.2g} kT per degree of freedom and ps at constant"
-                f" energy; the limit is {_DRIFT_LIMIT_kT_PER_DOF_PER_PS}: reduce timestep_fs"
-                f" ({config.timestep_fs})"
-            )
-        mean_K = float(np.mean(trajectory.temperatures_K))
-        # Kinetic energy decorrelates within about one friction time.
-        independent = max(config.duration_ps * config.friction_per_ps / 2.0, 1.0)
-        expected_error_K = config.temperature_K * math.sqrt(
-            2.0 / (trajectory.degrees_of_freedom * independent)
-        )
-        allowed_K = (
-            _TEMPERATURE_SIGMAS * expected_error_K + _TEMPERATURE_SLACK * config.temperature_K
-        )
-        if not abs(mean_K - config.temperature_K) <= allowed_K:
-            raise ImplausibleResultError(
-                f"mean kinetic temperature {mean_K:.0f} K is not within {allowed_K:.0f} K of"
-                f" {config.temperature_K:g} K"
-            )
 
 
 def _observe(

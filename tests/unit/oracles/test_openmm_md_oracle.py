@@ -14,6 +14,7 @@ from heuresis.errors import CalculationError, ImplausibleResultError
 from heuresis.records import Candidate, Evaluation, Failure, FailureCause
 from heuresis_oracles.dynamics import simulation
 from heuresis_oracles.dynamics.checkpoints import Progress
+from heuresis_oracles.dynamics.gates import require_sound_sampling
 from heuresis_oracles.dynamics.simulation import Trajectory, repartitioned_masses
 from heuresis_oracles.openmm_md import OpenMMMolecularDynamics
 
@@ -69,10 +70,10 @@ def trajectory(temperature_K: float = 300.0, drift: float = 0.0) -> Trajectory:
     ],
 )
 def test_gates_reject_hot_and_drifting_runs(broken: Trajectory, words: str) -> None:
-    oracle = OpenMMMolecularDynamics(OpenMMMolecularDynamics.Config())
-    oracle._judge(trajectory())
+    protocol = OpenMMMolecularDynamics.Config().protocol
+    require_sound_sampling(trajectory(), protocol)
     with pytest.raises(ImplausibleResultError, match=words):
-        oracle._judge(broken)
+        require_sound_sampling(broken, protocol)
 
 
 def test_nan_is_a_calculation_error(monkeypatch: pytest.MonkeyPatch) -> None:
