@@ -65,12 +65,16 @@ def candidate(text: str) -> Candidate:
 
 
 def process_lives(number: int) -> bool:
-    """Tell whether a process runs; one that ended and waits to be reaped does not."""
+    """Tell whether a process runs; one that ended and waits to be reaped does not.
+
+    A first thread that ended while others still do keeps the files of the process open.
+    """
     try:
         state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        threads = sum(1 for _ in Path(f"/proc/{number}/task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return state not in {"Z", "X"}
+    return threads > 1 or state not in {"Z", "X"}
 
 
 class TextSpace:
