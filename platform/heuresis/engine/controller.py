@@ -78,6 +78,8 @@ class Controller:
         self._stop_now = threading.Event()
         self._stop_reason = ""
         self._stop_finishes = False
+        self._concluded: list[tuple[Event, Timing | None]] = []
+        """What came of settlements: in the state, not in the ledger yet."""
         self._paused: str | None = None
         """Why the campaign pauses itself, once it does."""
 
@@ -156,16 +158,17 @@ class Controller:
         while True:
             if self.state.finished is not None:
                 return RunEnd(kind="finished", reason=self.state.finished)
+            tripped = self._breaker.tripped(self._proposers)
+            if tripped is not None and not self._stop.is_set():
+                self._pause(tripped)
             stopping = self._stop.is_set()
             if not stopping:
-                tripped = self._breaker.tripped(self._proposers)
-                if tripped is not None:
-                    self._pause(tripped)
-                    continue
                 self._hand_out_all()
                 if self.state.finished is not None:
                     continue
-            elif (
+            else:
+                self._record_concluded()
+            if stopping and (
                 self._stop_now.is_set()
                 or waited_s >= self._settle_limit_s
                 or not self.state.outstanding
@@ -196,15 +199,22 @@ class Controller:
             self.ask_stop(reason)
 
     def _hand_out_all(self) -> None:
-        """Decide until there is nothing to decide; record it all; only then hand it out."""
+        """Decide until there is nothing to decide; record it all; only then hand it out.
+
+        In one piece with what was concluded before: a turn of the loop costs one sync to disk.
+        """
         decided: list[tuple[Event, Timing | None]] = []
         tasks: list[Task] = []
-        while (event := next_decision(self.plan, self.state)) is not None:
-            self.state.apply(event)
-            decided.append((event, None))
-            if isinstance(event, Submitted | Asked | LearnRequested):
-                tasks.append(self.state.outstanding[event.task])
-        self._record(decided, applied=True)
+        try:
+            while (event := next_decision(self.plan, self.state)) is not None:
+                self.state.apply(event)
+                decided.append((event, None))
+                if isinstance(event, Submitted | Asked | LearnRequested):
+                    tasks.append(self.state.outstanding[event.task])
+        except BaseException:
+            self._record_concluded()  # what came back must not be lost with it
+            raise
+        self._record_concluded(decided)
         for task in tasks:
             self._executor.submit(self._with_news(task))
 
@@ -222,7 +232,6 @@ class Controller:
 
     def _settle(self, first: Settlement) -> None:
         """Conclude from a settlement, and from those that are already waiting behind it."""
-        events: list[tuple[Event, Timing | None]] = []
         settlement: Settlement | None = first
         taken = 0
         while settlement is not None:
@@ -234,15 +243,15 @@ class Controller:
                     self._watch(event)
                     timed = isinstance(event, Settled | Proposed | Learned)
                     candidate = event.candidate if isinstance(event, Settled) else None
-                    events.append((event, settlement.timing_of(candidate) if timed else None))
+                    timing = settlement.timing_of(candidate) if timed else None
+                    self._concluded.append((event, timing))
             if taken == SETTLEMENTS_PER_APPEND:
                 break  # and leave the others with the executor: what is taken must be concluded
             try:
                 settlement = self._next_settled(0.0)
             except PoolError:
-                self._record(events, applied=True)  # what came before it must not be lost with it
+                self._record_concluded()  # what came before it must not be lost with it
                 raise
-        self._record(events, applied=True)
 
     def _watch(self, event: Event) -> None:
         match event:
@@ -259,6 +268,11 @@ class Controller:
                     self._told.pop(event.proposer, None)
             case _:
                 pass
+
+    def _record_concluded(self, decided: Sequence[tuple[Event, Timing | None]] = ()) -> None:
+        """Record what was concluded, and what was decided after it."""
+        concluded, self._concluded = self._concluded, []
+        self._record([*concluded, *decided], applied=True)
 
     def _record(
         self, events: Sequence[tuple[Event, Timing | None]], *, applied: bool = False

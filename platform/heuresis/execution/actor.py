@@ -8,7 +8,8 @@ import socket
 from pydantic import TypeAdapter
 
 from heuresis.errors import PoolError
-from heuresis.execution.isolation import IsolatedWorker, open_worker, thread_environment
+from heuresis.execution.guarded_process import thread_environment
+from heuresis.execution.isolation import IsolatedWorker, open_worker
 from heuresis.tasks import PoolSpec, Task
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)

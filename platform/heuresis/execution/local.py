@@ -4,23 +4,28 @@ The thread of an isolated oracle only waits for the child process that computes,
 have as many of them as it has room for: a worker costs one small process and no actor. What is not
 isolated runs in its thread, in this process, and can take the campaign with it when it dies; on Ray
 it takes its actor.
+
+Tasks wait in one queue per pool. Where they are short, a worker also has the next one at hand, in
+its process: it goes on without waiting until this process has looked at its answer.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import queue
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from heuresis.execution.bookkeeping import PoolUse, Tally, check_pools, settlement, worker_name
 from heuresis.execution.isolation import IsolatedWorker, open_worker
 from heuresis.execution.worker import INSTALLED_PLUGINS, WorkerHost, check_task
-from heuresis.tasks import PoolSpec, Settlement, Task
+from heuresis.tasks import EvaluateTask, PoolSpec, Settlement, Task
 
 STARTS_PER_CORE = 2
 """Workers that load their libraries at the same time; more would only wait for each other."""
@@ -28,18 +33,117 @@ _FAREWELL_S = 5.0
 """How long to wait at the end for threads whose plug-in runs in this process."""
 
 
+AT_HAND_BELOW_S = 5.0
+"""A worker whose last task took less than this is given the next one ahead.
+
+The way from an answer to the next task takes some milliseconds when many workers answer: much of a
+short task, nothing of a long one. And a long task holds up what waits behind it, while another
+worker may be idle.
+"""
+_Item = tuple[Task, float]
+"""A task, and the Unix seconds at which it was submitted."""
+
+
 @dataclass(eq=False)
+class _Place:
+    """One worker's place: what it works on and what it does next."""
+
+    name: str
+    worker: WorkerHost | IsolatedWorker | None = None
+    """None until it is started."""
+    is_ready: bool = False
+    is_busy: bool = False
+    is_quick: bool = False
+    following: _Item | None = None
+    """The task at hand, which the worker does next."""
+
+
 class _Pool:
-    spec: PoolSpec
-    tally: Tally = field(default_factory=Tally)
-    waiting: queue.SimpleQueue[tuple[Task, float] | None] = field(default_factory=queue.SimpleQueue)
-    threads: list[threading.Thread] = field(default_factory=list)
-    workers: list[WorkerHost | IsolatedWorker] = field(default_factory=list)
-    ready: set[str] = field(default_factory=set)
-    """Names of the workers that have loaded their plug-in."""
-    busy: set[str] = field(default_factory=set)
-    unsettled: set[str] = field(default_factory=set)
-    broken: Exception | None = None
+    """The queue of one pool and its workers' places; every method may be called by any thread."""
+
+    def __init__(self, spec: PoolSpec) -> None:
+        self.spec = spec
+        self.tally = Tally()
+        self.places = [_Place(worker_name(spec, number + 1)) for number in range(spec.workers)]
+        self.threads: list[threading.Thread] = []
+        self.unsettled: set[str] = set()
+        self.broken: Exception | None = None
+        self._waiting: deque[_Item] = deque()
+        self._hungry: deque[_Place] = deque()
+        """Busy and quick places with nothing at hand, the one that began first in front."""
+        self._idle = 0
+        self._dismissed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: _Item) -> None:
+        """Queue a task, or hand it to a worker that has nothing to do next."""
+        with self._changed:
+            if self._idle or not self._hungry:
+                self._waiting.append(item)
+                self._changed.notify()
+            else:
+                self._give_ahead(self._hungry.popleft(), item)
+
+    def take(self, place: _Place) -> _Item | None:
+        """Wait for the next task of a place and mark it busy; None: no more will come."""
+        with self._changed:
+            item, place.following = place.following, None
+            self._idle += 1
+            while item is None and not self._dismissed:
+                if self._waiting:
+                    item = self._waiting.popleft()
+                else:
+                    self._changed.wait()
+            self._idle -= 1
+            place.is_busy = item is not None and not self._dismissed
+            return item if place.is_busy else None
+
+    def began(self, place: _Place) -> None:
+        """A place has its task; see what it can do next."""
+        if not place.is_quick:
+            return
+        with self._changed:
+            if self._dismissed:
+                return
+            if self._waiting and not self._idle:
+                self._give_ahead(place, self._waiting.popleft())
+            else:
+                self._hungry.append(place)
+
+    def _give_ahead(self, place: _Place, item: _Item) -> None:
+        place.following = item
+        task, _ = item
+        if isinstance(place.worker, IsolatedWorker) and isinstance(task, EvaluateTask):
+            place.worker.announce(task)
+
+    def ended(self, place: _Place, duration_s: float) -> None:
+        """A place is done with its task."""
+        with self._changed:
+            place.is_busy = False
+            place.is_quick = duration_s < AT_HAND_BELOW_S
+            with contextlib.suppress(ValueError):
+                self._hungry.remove(place)
+
+    def dismiss(self) -> None:
+        """Let the threads end: nothing waits any more, and their children are killed."""
+        with self._changed:
+            self._dismissed = True
+            self._waiting.clear()
+            self._hungry.clear()
+            self._changed.notify_all()
+        for place in self.places:
+            if isinstance(place.worker, IsolatedWorker):
+                place.worker.abort()
+
+    def use(self) -> PoolUse:
+        """Return the figures of this moment."""
+        at_hand = sum(place.following is not None for place in self.places)
+        return self.tally.use(
+            self.spec,
+            ready=sum(place.is_ready for place in self.places),
+            running=sum(place.is_busy for place in self.places),
+            waiting=len(self._waiting) + at_hand,
+        )
 
 
 class LocalExecutor:
@@ -62,43 +166,41 @@ class LocalExecutor:
         check_pools(list(pools), set(self._pools))
         for spec in pools:
             pool = self._pools[spec.name] = _Pool(spec)
-            for number in range(1, spec.workers + 1):
-                name = worker_name(spec, number)
+            for place in pool.places:
                 # A daemon: what hangs in this process must not keep it from ending.
                 thread = threading.Thread(
-                    target=self._serve, args=(pool, name), name=name, daemon=True
+                    target=self._serve, args=(pool, place), name=place.name, daemon=True
                 )
                 pool.threads.append(thread)
                 thread.start()
 
-    def _serve(self, pool: _Pool, name: str) -> None:
+    def _serve(self, pool: _Pool, place: _Place) -> None:
         """Be one worker, whatever happens: an error is raised where results are waited for."""
         try:
             with self._starting:
                 if self._closing.is_set():
                     return
-                worker = open_worker(pool.spec, self._plugins)
-                pool.workers.append(worker)
+                worker = place.worker = open_worker(pool.spec, self._plugins)
                 if isinstance(worker, IsolatedWorker):
                     worker.wait_until_ready()
-            pool.ready.add(name)
+            place.is_ready = True
             with contextlib.closing(worker):
-                self._work(pool, name, worker)
+                self._work(pool, place, worker)
         except Exception as error:
             self._done.put((pool, error))
         finally:
-            pool.ready.discard(name)
+            place.is_ready = place.is_busy = False
 
-    def _work(self, pool: _Pool, name: str, worker: WorkerHost | IsolatedWorker) -> None:
-        while (item := pool.waiting.get()) is not None:
+    def _work(self, pool: _Pool, place: _Place, worker: WorkerHost | IsolatedWorker) -> None:
+        while (item := pool.take(place)) is not None:
             task, submitted_at = item
-            pool.busy.add(name)
-            try:
+            if isinstance(worker, IsolatedWorker):
+                report = worker.run(task, functools.partial(pool.began, place))
+            else:
                 report = worker.run(task)
-            finally:
-                pool.busy.discard(name)
+            pool.ended(place, report.duration_s)
             settled = settlement(
-                task.id, report, submitted_at=submitted_at, worker=name, host=self._host
+                task.id, report, submitted_at=submitted_at, worker=place.name, host=self._host
             )
             self._done.put((pool, settled))
 
@@ -115,7 +217,7 @@ class LocalExecutor:
         if pool.broken is not None:
             raise pool.broken
         pool.unsettled.add(task.id)
-        pool.waiting.put((task, time.time()))
+        pool.put((task, time.time()))
 
     def next_settled(self, timeout_s: float) -> Settlement | None:
         """Return the next settled task; None when nothing settled in time or nothing is queued.
@@ -141,40 +243,20 @@ class LocalExecutor:
     def _break(self, pool: _Pool, error: Exception) -> None:
         pool.broken = error
         pool.unsettled.clear()
-        _dismiss(pool)
+        pool.dismiss()
         raise error
 
     def utilisation(self) -> list[PoolUse]:
         """Return how much each pool has been used."""
-        return [
-            pool.tally.use(
-                pool.spec,
-                ready=len(pool.ready),
-                running=len(pool.busy),
-                waiting=pool.waiting.qsize(),
-            )
-            for pool in self._pools.values()
-        ]
+        return [pool.use() for pool in self._pools.values()]
 
     def close(self) -> None:
         """Stop all workers; what they were at is forgotten. Safe to call twice."""
         self._closing.set()
         for pool in self._pools.values():
-            _dismiss(pool)
+            pool.dismiss()
         deadline = time.monotonic() + _FAREWELL_S
         for pool in self._pools.values():
             for thread in pool.threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
         self._pools.clear()
-
-
-def _dismiss(pool: _Pool) -> None:
-    """Let a pool's threads end: nothing waits any more, and their children are killed."""
-    with contextlib.suppress(queue.Empty):
-        while True:
-            pool.waiting.get_nowait()
-    for _ in pool.threads:
-        pool.waiting.put(None)
-    for worker in list(pool.workers):
-        if isinstance(worker, IsolatedWorker):
-            worker.abort()

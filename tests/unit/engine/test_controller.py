@@ -156,7 +156,7 @@ def test_killed_at_any_append_the_resumed_ledger_equals_the_uninterrupted_one(
     run(tmp_path / "whole", campaign)
     expected = checksum(tmp_path / "whole")
     kills = 0
-    for at in range(1, 400, 5):
+    for at in range(1, 400, 3):
         folder = tmp_path / f"killed-{at}"
         folder.mkdir()
         MortalLedger.appends_left, MortalLedger.after_writing = at, after_writing
@@ -174,7 +174,7 @@ def test_killed_at_any_append_the_resumed_ledger_equals_the_uninterrupted_one(
 
 def test_a_resumed_run_does_not_repeat_what_had_settled(tmp_path: Path) -> None:
     campaign = plan(budget={"evaluations": 25})
-    MortalLedger.appends_left, MortalLedger.after_writing = 60, True
+    MortalLedger.appends_left, MortalLedger.after_writing = 30, True
     first, second = ToyExecutor(), ToyExecutor()
     with pytest.raises(Killed):
         run(tmp_path, campaign, first, MortalLedger)

@@ -166,7 +166,7 @@ def test_killed_anywhere_the_resumed_ledger_equals_the_uninterrupted_one(
         assert causes == {"calculation"}, "nothing is lost in one process"
     expected = checksum(whole)
     kills = 0
-    for at in range(2, 400, 12):
+    for at in range(2, 400, 7):
         folder = tmp_path / f"killed-{at}"
         MortalLedger.appends_left, MortalLedger.after_writing = at, at % 2 == 0
         campaign = observed_plan(folder, **changes)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from heuresis.errors import PoolError
-from heuresis.execution.isolation import IsolatedWorker, child_environment, longest_run_s
+from heuresis.execution.guarded_process import child_environment
+from heuresis.execution.isolation import IsolatedWorker, longest_run_s
 from heuresis.records import Evaluation
 from heuresis.tasks import EvaluateResult
 from heuresis.testing.executor_contract import await_end, evaluate, oracle_pool
