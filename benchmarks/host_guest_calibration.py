@@ -40,7 +40,7 @@ PREFACE = """\
 Energies of binding in kcal/mol against measured standard free energies of binding in water: cucurbit[7]uril
 with adamantanes and with aromatic guests (Liu et al., J. Am. Chem. Soc. 127, 15959, 2005; Cao et al., Angew.
 Chem. Int. Ed. 53, 988, 2014) and beta-cyclodextrin (Rekharsky et al., J. Phys. Chem. B 101, 87, 1997), as
-collected by Mobley and Gilson (Annu. Rev. Biophys. 46, 531, 2017;
+collected by Mobley and Gilson (Annu. Rev. Biophys. 46, 531, 2017, and the repository that goes with it;
 `tests/physics/host_guest_binding_free_energies.csv`). Intervals: 95 %, bootstrap over guests. Oracle `host-guest-binding` with four placements in the cavity and one outside, the best of them relaxed.
 
 """

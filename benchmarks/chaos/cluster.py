@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +23,7 @@ from heuresis.execution.ray_patience import patient_start
 ROOT = Path(__file__).parents[2]
 START_LIMIT_s = 300.0
 NODE_CORES = 4
+TEND_s = 2.0
 OBJECT_STORE_BYTES = 80 * 2**20
 SETTINGS = {
     "RAY_AUTH_MODE": "token",
@@ -178,17 +180,34 @@ def _serve(workers: int, answers: TextIO) -> None:
     )
     nodes = [add() for _ in range(workers)]
     answer(address=cluster.address)
+    over, turn = threading.Event(), threading.Lock()
+
+    def tend() -> None:
+        """Replace nodes that end by themselves: several on one machine race for its ports."""
+        while not over.wait(TEND_s):
+            with turn:
+                for place, one in enumerate(nodes):
+                    if not one.remaining_processes_alive():
+                        print("a node ended by itself; another one takes its place", flush=True)
+                        cluster.remove_node(one, allow_graceful=False)
+                        nodes[place] = add()
+
+    tender = threading.Thread(target=tend, name="tender", daemon=True)
+    tender.start()
     try:
         for line in sys.stdin:
             command, *arguments = line.split()
-            if command == "add":
-                nodes.append(add())
-            elif command == "remove":
-                cluster.remove_node(nodes.pop(int(arguments[0])), allow_graceful=False)
-            else:
-                break
+            with turn:
+                if command == "add":
+                    nodes.append(add())
+                elif command == "remove":
+                    cluster.remove_node(nodes.pop(int(arguments[0])), allow_graceful=False)
+                else:
+                    break
             answer(nodes=len(nodes))
     finally:
+        over.set()
+        tender.join()
         cluster.shutdown()
     answer(ended=True)
 
