@@ -197,8 +197,8 @@ def rendered(grown: Sequence[Mark], other: dict[str, list[Mark]]) -> str:
     if len(grown) > 1:
         microseconds, size = slopes(grown)
         text += (
-            f"\nProcessor time of an evaluation: {microseconds:+.1f} µs per million candidates before"
-            f" it. A candidate takes {size:.0f} bytes of memory.\n"
+            f"\nProcessor time of an evaluation: {microseconds:+.1f} µs per million candidates"
+            f" before it. A candidate takes {size:.0f} bytes of memory.\n"
         )
     lines = []
     for name, marks in other.items():
