@@ -3,9 +3,9 @@
 The energy of the complex minus those of host and guest alone, each at its lowest minimum in
 implicit water, by MMFF94. No entropy, no ions, no explicit water: it ranks guests of one host.
 
-Sources: end states of host and guest: Chang, Gilson, J. Am. Chem. Soc. 126, 13156 (2004); MMFF94:
-Halgren, J. Comput. Chem. 17, 490 (1996); water: Onufriev, Bashford, Case, Proteins 55, 383 (2004);
-OpenMM 8: Eastman et al., J. Phys. Chem. B 128, 109 (2024).
+Sources: minima of host, guest and complex, there with their entropies: Muddana, Gilson, J. Chem.
+Theory Comput. 8, 2023 (2012); MMFF94: Halgren, J. Comput. Chem. 17, 490 (1996); water: Onufriev,
+Bashford, Case, Proteins 55, 383 (2004); OpenMM 8: Eastman et al., J. Phys. Chem. B 128, 109 (2024).
 """
 
 from __future__ import annotations
@@ -155,8 +155,8 @@ class HostGuestBinding:
             batch_size=1,
             timeout_s=7200.0 if config.rescoring_relax else 1800.0,
             reference=(
-                "Chang, Gilson, J. Am. Chem. Soc. 126, 13156 (2004); Halgren, J. Comput. Chem. 17,"
-                " 490 (1996); Onufriev, Bashford, Case, Proteins 55, 383 (2004)"
+                "Muddana, Gilson, J. Chem. Theory Comput. 8, 2023 (2012); Halgren, J. Comput. Chem."
+                " 17, 490 (1996); Onufriev, Bashford, Case, Proteins 55, 383 (2004)"
             ),
         )
 

@@ -72,8 +72,9 @@ def hydrogen_bonds(molecule: Mol, frames_angstrom: np.ndarray) -> Estimate:
     """Return the mean number of hydrogen bonds within the molecule.
 
     One is counted where a hydrogen on N, O or S comes within 2.5 Å of an N, O or F at least three
-    bonds from its donor, with an angle at the hydrogen above 120° (the geometric criterion of
-    Jeffrey, An Introduction to Hydrogen Bonding, 1997, for moderate bonds).
+    bonds from its donor, with an angle at the hydrogen above 120° (distance and angle: Baker,
+    Hubbard, Prog. Biophys. Mol. Biol. 44, 97 (1984), for N-H and O in proteins; that they serve for
+    the other elements too is our assumption).
     """
     from rdkit import Chem
 

@@ -4,7 +4,8 @@ The backbone is laid down atom by atom from standard lengths, angles and torsion
 J. Comput. Chem. 26, 1063, 2005); each side chain is the ETKDG conformer that is least in the way;
 hydrogens come last. Minimisation with the force field does the rest.
 
-Source of lengths and angles: Engh, Huber, Acta Cryst. A 47, 392 (1991).
+Source of lengths and angles: Engh, Huber, Acta Cryst. A 47, 392 (1991). The bond to the methyl
+group of a cap, 1.52 Å, is our assumption: an ordinary one of two carbons.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TORSIONS_DEGREE: dict[Start, tuple[float, float]] = {
     "helix": (-62.0, -42.0),
     "extended": (-120.0, 130.0),
 }
-"""phi and psi of a starting structure."""
+"""phi and psi of a starting structure: ordinary values, our choice; the run moves them."""
 _PROLINE_PHI_DEGREE = -65.0
 _TRANS_DEGREE = 180.0
 _N_CA, _CA_C, _C_N, _C_O, _C_CH3 = 1.458, 1.525, 1.329, 1.231, 1.52

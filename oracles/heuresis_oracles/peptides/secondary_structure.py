@@ -1,7 +1,8 @@
 """Helices in a trajectory, by torsions and by hydrogen bonds, and what became of its start.
 
-Sources: torsions: Best, Hummer, J. Phys. Chem. B 113, 9004 (2009); hydrogen bonds: Kabsch, Sander,
-Biopolymers 22, 2577 (1983).
+Sources: ranges of torsions: Best, Hummer, J. Phys. Chem. B 113, 9004 (2009); hydrogen bonds:
+Kabsch, Sander, Biopolymers 22, 2577 (1983). That every residue of a run of three counts is our
+choice: counted as in the model of Lifson and Roig, those at its two ends would not.
 """
 
 from __future__ import annotations

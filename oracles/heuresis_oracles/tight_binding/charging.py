@@ -4,7 +4,9 @@ Sources: four-point reorganisation energies: Nelsen, Blackstock, Kim, J. Am. Che
 (1987); shift of ionisation energies: Asgeirsson, Bauer, Grimme, Chem. Sci. 8, 4879 (2017), which
 the xtb program applies to all its methods; redox potentials with GFN-xTB: Neugebauer,
 Bohle, Bursch, Hansen, Grimme, J. Phys. Chem. A 124, 7166 (2020); the absolute potential of the
-standard hydrogen electrode, 4.281 V: Isse, Gennaro, J. Phys. Chem. B 114, 7894 (2010).
+standard hydrogen electrode: Isse, Gennaro, J. Phys. Chem. B 114, 7894 (2010). Its 4.281 V is
+here as other programs use it, not read in the paper; IUPAC recommends 4.44 V (Pure Appl. Chem. 58,
+955 (1986)). The choice moves all potentials alike, so no order depends on it.
 """
 
 from __future__ import annotations

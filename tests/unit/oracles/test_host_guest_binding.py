@@ -68,15 +68,19 @@ def test_cucurbiturils_have_their_formula_and_their_symmetry(units: int) -> None
 @pytest.mark.parametrize(
     ("units", "radius"),
     [
-        pytest.param(6, 4.25, marks=pytest.mark.slow),
-        (7, 5.02),
-        pytest.param(8, 5.85, marks=pytest.mark.slow),
+        pytest.param(6, 4.28, marks=pytest.mark.slow),
+        (7, 5.06),
+        pytest.param(8, 5.88, marks=pytest.mark.slow),
     ],
 )
-def test_cyclodextrins_are_alpha_glucoses_in_a_ring_as_wide_as_in_crystals(
+def test_cyclodextrins_are_alpha_glucoses_in_a_ring_as_wide_as_elsewhere(
     units: int, radius: float
 ) -> None:
-    """Radii of the ring of O4: Saenger et al., Chem. Rev. 98, 1787 (1998)."""
+    """Radii of the ring of O4: host-acd.sdf, host-bcd.sdf of github.com/MobleyLab/benchmarksets.
+
+    That of eight is our assumption: neighbours are 4.28 Å apart in the ring of six and 4.39 in that
+    of seven; 4.50 is one more step of that kind.
+    """
     host = cyclodextrin(units)
     assert CalcMolFormula(host.molecule) == f"C{6 * units}H{10 * units}O{5 * units}"
     # Cut at every glycosidic bond it is alpha-D-glucose and nothing else.
