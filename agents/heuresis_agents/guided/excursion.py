@@ -1,14 +1,17 @@
-"""An excursion: when the search stands still, it goes on among what is unlike the best for a while.
+"""An excursion: when the search stands still, it begins anew, far from all it knows to be good.
 
-More doubt and worse parents do not lead out of a neighbourhood that was searched through: whatever
-they bring, its best members bring more. Left out altogether, the others get the measurements that
-they need to show what they are worth. Afterwards all compete again, and can be crossed.
+A neighbourhood that was searched through has a best member, and which neighbourhood a search falls
+into is largely luck. More doubt and worse parents do not lead out of it: whatever they bring, its
+best members bring more. So an excursion is a search of its own: it begins with lines of the library
+that are unlike the best of all neighbourhoods before, only they and their descendants live while it
+lasts, and it ends when it stands still itself. Only the surrogate remembers everything. Afterwards
+all compete again, and can be crossed.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,44 +23,71 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heuresis.spaces.features import Features
+    from heuresis_agents.guided.settings import BurstSettings
+
+_TOP = 10
+_REMEMBERED = 3
+"""Best candidates of an ended excursion that later ones keep away from."""
+
+
+class Row(NamedTuple):
+    """One candidate's counts: which, and how many of each."""
+
+    indices: NDArray[np.int32]
+    counts: NDArray[np.int32]
+
+
+def rows_of(features: Features, block: str) -> list[Row]:
+    """Return the counts of candidates one by one."""
+    counts = features.counts[block]
+    return [Row(*counts.row(place)) for place in range(len(counts))]
 
 
 class Excursion:
     """What may be bred and proposed, and who of the measured may be a parent.
 
     Args:
-        best: features of the best candidates when it began.
-        most_alike: MinMax similarity to each of them, on the first block of counts, above which a
-            candidate is left out.
+        block: name of the counts by which candidates are compared.
+        avoided: counts of what it keeps away from.
+        most_alike: MinMax similarity to each of these above which a candidate is left out.
+        born: number of measurements when it began; what was made before does not take part.
     """
 
-    def __init__(self, best: Features, most_alike: float) -> None:
-        self._block = next(iter(best.counts))
-        counts = best.counts[self._block]
-        self._best = [counts.row(place) for place in range(len(counts))]
+    def __init__(
+        self, block: str, avoided: Sequence[Row], most_alike: float, *, born: int = 0
+    ) -> None:
+        self.born = born
+        self._block = block
+        self._avoided = avoided
         self._most_alike = most_alike
         self._ranked: list[tuple[float, int]] = []
+        self._top_means: list[float] = []
 
     def allows(self, features: Features) -> NDArray[np.bool_]:
-        """Return which texts are unlike all of the best."""
+        """Return which texts are unlike all that it avoids."""
         block = features.counts[self._block]
         allowed = np.ones(len(features), dtype=bool)
-        for row in self._best:
+        for row in self._avoided:
             allowed &= minmax_to_one(block, *row) <= self._most_alike
         return allowed
 
-    def measured(self, features: Features, places: Sequence[int], scores: Sequence[float]) -> None:
-        """Take note of measured candidates.
+    def admit(self, features: Features, places: Sequence[int], scores: Sequence[float]) -> None:
+        """Let measured candidates be parents, if they are unlike all that it avoids.
 
         Args:
             features: of them.
             places: by which the history knows them.
             scores: of them.
         """
-        allowed = self.allows(features)
-        for place, score, may in zip(places, scores, allowed, strict=True):
+        for place, score, may in zip(places, scores, self.allows(features), strict=True):
             if may:
                 insort(self._ranked, (-score, place))
+
+    def measured(self, features: Features, place: int, score: float) -> None:
+        """Take note of a candidate that was measured while it lasts; as in `admit`."""
+        self.admit(features, [place], [score])
+        top = [-negative for negative, _ in self._ranked[:_TOP]]
+        self._top_means.append(sum(top) / len(top) if top else -np.inf)
 
     def __len__(self) -> int:
         """Return the number of measured candidates that may be parents."""
@@ -66,3 +96,27 @@ class Excursion:
     def ranked(self, rank: int) -> int:
         """Return the place in the history of the one of a rank, 0 for the best."""
         return self._ranked[rank][1]
+
+    @property
+    def best(self) -> list[int]:
+        """Places in the history of its best, which later excursions keep away from."""
+        return [place for _, place in self._ranked[:_REMEMBERED]]
+
+    @property
+    def top_mean(self) -> float:
+        """Mean of its ten best scores; minus infinity before ten are known."""
+        return self._top_means[-1] if self._top_means and len(self) >= _TOP else -np.inf
+
+    def is_over(self, settings: BurstSettings, goal: float) -> bool:
+        """Tell whether it has reached its goal, or would not within a sensible time at its pace.
+
+        Args:
+            settings: see `BurstSettings`.
+            goal: mean of the ten best scores of the campaign when it began.
+        """
+        if self.top_mean > goal:
+            return True
+        if len(self._top_means) <= settings.pace:
+            return False
+        now, before = self._top_means[-1], self._top_means[-1 - settings.pace]
+        return now + (now - before) * settings.reach / settings.pace < goal

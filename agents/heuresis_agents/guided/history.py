@@ -77,11 +77,16 @@ class History:
 
     def in_burst(self, settings: BurstSettings | None) -> bool:
         """Tell whether the search stands still and it is time to look further afield."""
-        count = len(self._top_means)
-        if settings is None or count <= settings.patience:
+        if settings is None or not self.stands_still(settings):
+            return False
+        return len(self._top_means) // settings.length % 2 == 0
+
+    def stands_still(self, settings: BurstSettings) -> bool:
+        """Tell whether the ten best have hardly gained in the last ``patience`` measurements."""
+        if len(self._top_means) <= settings.patience:
             return False
         gained = self._top_means[-1] - self._top_means[-1 - settings.patience]
-        return gained <= settings.gain and count // settings.length % 2 == 0
+        return gained <= settings.gain
 
 
 def log_rank(count: int, exponents: tuple[float, float], rng: Generator) -> int:

@@ -15,12 +15,12 @@ import numpy as np
 from heuresis.records import Prompt
 from heuresis.spaces.features import Features, readable
 from heuresis_agents.guided.history import History, log_rank
-from heuresis_agents.guided.sources import Parent
+from heuresis_agents.guided.sources import Made, Parent
 from heuresis_models.gaussian_process.acquisition import by_upper_confidence, drawn_beta
 from heuresis_models.gaussian_process.followed import Posterior
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.random import Generator
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from heuresis_agents.guided.excursion import Excursion
     from heuresis_agents.guided.makers import Makers
     from heuresis_agents.guided.settings import PoolSettings
-    from heuresis_agents.guided.sources import Made, Source
+    from heuresis_agents.guided.sources import Source
     from heuresis_models.gaussian_process.followed import Followed
 
 _FULL = 1.5
@@ -80,6 +80,11 @@ class Pool:
         self._made: list[Made] = []
         self._place: dict[str, int] = {}
         self._living = np.zeros(0, dtype=bool)
+        self._born = np.zeros(0, dtype=np.int64)
+        """How many had been judged when each was made."""
+        self._where: Excursion | None = None
+        self._allowed_there = np.zeros(0, dtype=bool)
+        """For the first places, whether `_where` allows them; the others were not asked yet."""
         self._seen = set(history.known)
 
     def __len__(self) -> int:
@@ -115,7 +120,15 @@ class Pool:
         features = self._followed.features
         if excursion is None or features is None:
             return np.ones(len(self._made), dtype=bool)
-        return excursion.allows(features)
+        if excursion is not self._where:
+            self._where, self._allowed_there = excursion, np.zeros(0, dtype=bool)
+        known = len(self._allowed_there)
+        if known < len(self):
+            unknown = np.arange(known, len(self))
+            allowed = excursion.allows(features.take(unknown))
+            allowed &= self._born[unknown] >= excursion.born
+            self._allowed_there = np.concatenate([self._allowed_there, allowed])
+        return self._allowed_there
 
     def judged(self, text: str) -> int | None:
         """Take note that a text was judged, whoever proposed it; return whose it is, if here."""
@@ -125,6 +138,11 @@ class Pool:
             return None
         self._living[place] = False
         return self._made[place].source
+
+    def admit(self, texts: Iterable[str], operator: str) -> None:
+        """Add candidates that nobody made here, unless they are known."""
+        fresh = {text: Made(text, operator, ()) for text in texts if text not in self._seen}
+        self._add(list(fresh.values()))
 
     def breed(
         self,
@@ -196,6 +214,9 @@ class Pool:
             made = self._made[place]
             return Parent(made.text, made.parents, made.score)
         away = breeding.excursion
+        if away is not None and not len(away) and best:
+            made = self._made[best[int(rng.random() * len(best))]]
+            return Parent(made.text, made.parents, made.score)
         if away is not None and len(away):
             rank = log_rank(len(away), breeding.rank_exponents, rng)
             return Parent.measured(self._history.at(away.ranked(rank)))
@@ -219,6 +240,8 @@ class Pool:
             self._made.append(one)
             self._seen.add(one.text)
         self._living = np.concatenate([self._living, np.ones(len(places), dtype=bool)])
+        born = np.full(len(places), self._history.judged)
+        self._born = np.concatenate([self._born, born])
 
     def _cut_back(self, excursion: Excursion | None) -> None:
         """Keep the most promising, in the order in which they were made.
@@ -236,6 +259,8 @@ class Pool:
         # What is cut may be made again; what was judged may not.
         self._seen -= self._place.keys() - staying
         self._followed.keep(kept)
+        self._born = self._born[kept]
+        self._allowed_there = self._allowed_there[kept[kept < len(self._allowed_there)]]
         self._made = [self._made[place] for place in kept]
         self._living = np.ones(len(kept), dtype=bool)
         self._place = {one.text: place for place, one in enumerate(self._made)}

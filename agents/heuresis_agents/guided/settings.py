@@ -115,7 +115,19 @@ class BurstSettings(PluginConfig):
     patience: int = Field(250, gt=0, description="measurements without gain that are a stand-still")
     gain: float = Field(1e-3, ge=0, description="least gain of the mean of the ten best scores")
     length: int = Field(
-        100, gt=0, description="measurements of a burst, and of the pause between two"
+        100, gt=0, description="least measurements between two bursts; without excursions, of each"
+    )
+    pace: int = Field(
+        100, gt=0, description="measurements by which the pace of an excursion is told"
+    )
+    reach: int = Field(
+        500,
+        gt=0,
+        description="an excursion ends that at its pace would not be as good as the rest of the"
+        " campaign within so many measurements more",
+    )
+    fresh: int = Field(
+        500, gt=0, description="lines of the library that an excursion begins with, if there is one"
     )
     stage: Stage | None = Field(
         Stage(candidates=60, rounds=4, every=2),
@@ -126,8 +138,9 @@ class BurstSettings(PluginConfig):
         0.4,
         gt=0,
         le=1,
-        description="similarity to any of the ten best above which candidates are left out"
-        " meanwhile; None: the search only gets wider, by the two settings that follow",
+        description="an excursion leaves out what is more similar than this to any of the ten best"
+        " or to the best of the latest excursions; None: no excursions, the search only gets wider,"
+        " by the two settings that follow",
     )
     rank_exponents: tuple[float, float] = Field(
         (-1.0, 0.0), description="of parents, with `most_alike: null`"

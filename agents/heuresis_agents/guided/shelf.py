@@ -12,7 +12,9 @@ from heuresis_agents.libraries import library_texts, random_order, without_stere
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
     from heuresis.ports import DesignSpace
     from heuresis_agents.guided.settings import LibrarySettings
@@ -70,6 +72,27 @@ class Shelf:
             self._texts = [texts[place] for place in places]
             self._features = features
         return self._features
+
+    def sample(
+        self,
+        label: str,
+        count: int,
+        allows: Callable[[Features], NDArray[np.bool_]],
+        rng: Generator,
+    ) -> list[str]:
+        """Return canonical texts of up to ``count`` opened lines, drawn evenly, that are allowed.
+
+        Args:
+            label: opens the shelf, see `open`.
+            count: of lines that are looked at.
+            allows: says which candidates are, by their features.
+            rng: draws them.
+        """
+        features = self.open(label)
+        drawn = rng.permutation(len(features))[:count]
+        allowed = drawn[allows(features.take(drawn))]
+        texts = (self.text(place) for place in allowed.tolist())
+        return [text for text in texts if text is not None]
 
     def text(self, place: int) -> str | None:
         """Return the canonical text of an opened line; None: the space refuses it."""

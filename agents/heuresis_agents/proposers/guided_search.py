@@ -13,6 +13,7 @@ prompt, the count and the generator alone; everything it keeps in memory follows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,7 +22,7 @@ from heuresis.ports import DesignSpace, Featured
 from heuresis.randomness import random_generator
 from heuresis.records import Observation, Prompt, Proposal
 from heuresis_agents.guided.choice import Choice, Choosing, Taken, canonical_or_none, choices
-from heuresis_agents.guided.excursion import Excursion
+from heuresis_agents.guided.excursion import Excursion, Row, rows_of
 from heuresis_agents.guided.history import History
 from heuresis_agents.guided.makers import Makers
 from heuresis_agents.guided.pool import Breeding, Pool
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 """How often sources are asked that give too little."""
+_AVOIDED = 30
+"""Candidates of earlier excursions that a new one keeps away from: the latest, ten excursions'."""
 _NO_QUESTION = Prompt(island=0, epoch=0)
 """What sources are shown while nobody asks: parents, and nothing else."""
 
@@ -74,6 +77,12 @@ class GuidedSearch:
         self._make_surrogate = SearchSurrogate
         self._pool: Pool | None = None
         self._excursion: Excursion | None = None
+        self._avoided: list[Row] = []
+        """Counts of the best of earlier excursions."""
+        self._top_mean = -math.inf
+        """Of the campaign when the excursion began."""
+        self._returned = 0
+        """How many were scored when the last excursion ended."""
         self.history = History()
 
     @classmethod
@@ -116,7 +125,7 @@ class GuidedSearch:
                 self._makers.measured(scored[0].score, source)
                 features = self._features([told.candidate.text])
                 self._fed().observe(features, [member.score for member in scored])
-                self._go_or_return(features, scored[0].score)
+                self._go_or_return(features, scored[0].score, told.candidate.id)
             self._learn(told.candidate.id)
             self._think(told.candidate.id)
 
@@ -172,18 +181,39 @@ class GuidedSearch:
                 break
         return self._from_pool(pool, count, taken, rng)
 
-    def _go_or_return(self, latest: Features, score: float) -> None:
-        """Begin an excursion, go on with it or end it, after one more measurement."""
-        burst, history = self._burst(), self.history
-        if burst is None or burst.most_alike is None:
-            self._excursion = None
-        elif self._excursion is None:
-            surrogate, everyone = self._fed(), range(history.scored)
-            self._excursion = Excursion(surrogate.shown(history.best_places()), burst.most_alike)
-            scores = [history.at(place).score for place in everyone]
-            self._excursion.measured(surrogate.shown(everyone), everyone, scores)
-        else:
-            self._excursion.measured(latest, [history.scored - 1], [score])
+    def _go_or_return(self, latest: Features, score: float, last: str) -> None:
+        """Begin an excursion, go on with it or end it, after one more score."""
+        bursts, history, away = self.config.bursts, self.history, self._excursion
+        if bursts is None or bursts.most_alike is None:
+            return
+        if away is not None:
+            away.measured(latest, history.scored - 1, score)
+            if away.is_over(bursts, self._top_mean):
+                self._avoided += rows_of(self._fed().shown(away.best), self._blocks[0])
+                self._excursion, self._returned = None, history.scored
+        elif history.stands_still(bursts) and history.scored - self._returned >= bursts.length:
+            self._excursion = self._set_out(bursts, bursts.most_alike, last)
+            self._top_mean = history.top_mean
+
+    def _set_out(self, bursts: BurstSettings, most_alike: float, last: str) -> Excursion:
+        surrogate, block = self._fed(), self._blocks[0]
+        best = rows_of(surrogate.shown(self.history.best_places()), block)
+        avoided = [*best, *self._avoided[-_AVOIDED:]]
+        if self._shelf is None:
+            # The others of the search are all there is to begin with.
+            excursion = Excursion(block, avoided, most_alike)
+            everyone = range(self.history.scored)
+            scores = [self.history.at(place).score for place in everyone]
+            excursion.admit(surrogate.shown(everyone), everyone, scores)
+            return excursion
+        assert self.history.first is not None
+        excursion = Excursion(block, avoided, most_alike, born=self.history.judged)
+        rng = random_generator(int(self.history.first, 16), f"excursion {last}", excursion.born)
+        lines = self._shelf.sample(self.history.first, bursts.fresh, excursion.allows, rng)
+        if self._pool is None:
+            self._pool = self._new_pool(keep=True)
+        self._pool.admit(lines, "library")
+        return excursion
 
     def _learn(self, last: str) -> None:
         """Give sources the lessons that are due."""
@@ -244,7 +274,10 @@ class GuidedSearch:
         return burst if burst is not None and burst.most_alike is None else None
 
     def _burst(self) -> BurstSettings | None:
-        return self.config.bursts if self.history.in_burst(self.config.bursts) else None
+        bursts = self.config.bursts
+        if bursts is not None and bursts.most_alike is not None:
+            return bursts if self._excursion is not None else None
+        return bursts if self.history.in_burst(bursts) else None
 
     def _fed(self) -> SearchSurrogate:
         """Return the surrogate; made with the first score, whose candidate opens the shelf."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +15,11 @@ from rdkit.DataStructs import TanimotoSimilarity
 
 from heuresis.campaign.resolve import load_campaign
 from heuresis.errors import SpecError, UserError
-from heuresis.records import Candidate, Observation, Prompt, ScoredCandidate
+from heuresis.records import Candidate, Observation, Prompt, Proposal, ScoredCandidate
 from heuresis.spaces.features import Features
 from heuresis.spaces.molecule import MoleculeSpace
 from heuresis_agents.guided.choice import Choosing, Taken, choices
-from heuresis_agents.guided.excursion import Excursion
+from heuresis_agents.guided.excursion import Excursion, rows_of
 from heuresis_agents.guided.history import History, log_rank
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
 from heuresis_agents.proposers.guided_search import GuidedSearch
@@ -320,26 +320,85 @@ def test_a_pool_is_made_in_steps_that_the_stage_names() -> None:
     assert sizes[9] > sizes[8]
 
 
-def test_a_search_that_stands_still_goes_where_it_has_not_been() -> None:
-    config: dict[str, Any] = {
-        "stages": [{"candidates": 30}],
-        "control_share": 0.0,
-        "bursts": {"patience": 12, "length": 8, "gain": 1.0, "most_alike": 0.45},
-    }
-    proposer = GuidedSearch(GuidedSearch.Config(**config), SPACE)
-    away: list[str] = []
-    home: list[str] = []
-    for ask in range(40):
+RINGS = ("C1CCNCC1", "c1ccccc1", "c1ccncc1", "C1CCOC1", "c1ccoc1", "N1CCNCC1")
+AWAY: dict[str, Any] = {
+    "stages": [{"candidates": 30}],
+    "control_share": 0.0,
+    "bursts": {
+        "patience": 12,
+        "length": 8,
+        "gain": 1.0,
+        "most_alike": 0.45,
+        "pace": 8,
+        "reach": 8,
+        "fresh": 60,
+    },
+}
+
+
+@pytest.mark.parametrize("library", [False, True])
+def test_a_search_that_stands_still_begins_anew_where_it_has_not_been(
+    library: bool, tmp_path: Path
+) -> None:
+    lines = [f"{chain}{ring}" for chain in ("C" * n for n in range(1, 25)) for ring in RINGS]
+    file = tmp_path / "library.smi"
+    file.write_text("smiles\n" + "\n".join(lines) + "\n")
+    shelf = {"library": {"file": str(file), "random": 3, "until": 6, "ranked": 100}}
+    proposer = GuidedSearch(GuidedSearch.Config(**AWAY, **(shelf if library else {})), SPACE)
+    away: list[Proposal] = []
+    home: list[Proposal] = []
+    for ask in range(60):
         excursion = proposer._excursion
         (one,) = proposer.propose(PROMPT, 1, np.random.default_rng(ask))
-        (home if excursion is None else away).append(one.text)
+        (home if excursion is None else away).append(one)
         if excursion is not None:
             features = SPACE.features([one.text], ("morgan",))
-            assert len(excursion) > 0
             assert excursion.allows(features).all()
+            if library:
+                assert proposer._pool is not None
+                assert excursion.born > 0, "what was there before does not take part"
+            else:
+                assert len(excursion) > 0
         proposer.observe([told(one.text, likeness(one.text))])
-    assert len(away) >= 8
+    assert 10 <= len(away) <= 40
     assert len(home) >= 20, "excursions end"
+    first = [one.operator for one in away[:9]]
+    assert ("library" in first) == library
+
+
+def test_each_excursion_keeps_away_from_those_before() -> None:
+    proposer = GuidedSearch(GuidedSearch.Config(**AWAY), SPACE)
+    met: list[Excursion] = []
+    for ask in range(90):
+        (one,) = proposer.propose(PROMPT, 1, np.random.default_rng(ask))
+        proposer.observe([told(one.text, likeness(one.text))])
+        excursion = proposer._excursion
+        if excursion is not None and excursion not in met:
+            met.append(excursion)
+    assert len(met) >= 2
+    best = SPACE.features([proposer.history.at(place).candidate.text for place in met[0].best])
+    assert not met[1].allows(best).any()
+
+
+def test_an_excursion_ends_when_it_wins_or_would_not_win_in_time() -> None:
+    features = SPACE.features(["CCCCCC"], ("morgan",))
+    settings = BurstSettings(pace=5, reach=100)
+
+    def length(scores: Callable[[int], float], goal: float) -> int:
+        excursion = Excursion("morgan", [], 0.5)
+        for place in range(200):
+            excursion.measured(features, place, scores(place))
+            if excursion.is_over(settings, goal):
+                return place + 1
+        return 200
+
+    def rising(place: int) -> float:
+        return min(0.01 * place, 0.3)
+
+    assert length(lambda _: 0.5, 0.9) == 6, "it stands still"
+    assert length(rising, 0.9) == 6, "it is too slow"
+    assert 33 <= length(rising, 0.29) <= 36, "ten of it have to win"
+    assert 35 <= length(rising, 0.4) <= 45, "it slowed down"
 
 
 def test_a_burst_thinks_harder_than_its_time_would_never_less() -> None:
@@ -354,7 +413,7 @@ def test_a_burst_thinks_harder_than_its_time_would_never_less() -> None:
 def test_an_excursion_knows_who_may_be_a_parent_there() -> None:
     texts = ["CC(=O)Nc1ccc(O)cc1", "CC(=O)Nc1ccc(OC)cc1", "C1CCNCC1", "CCCCCC"]
     features = SPACE.features(texts, ("morgan",))
-    excursion = Excursion(features.take([0]), most_alike=0.5)
+    excursion = Excursion("morgan", rows_of(features.take([0]), "morgan"), most_alike=0.5)
     assert excursion.allows(features).tolist() == [False, False, True, True]
-    excursion.measured(features, range(4), [0.9, 0.8, 0.1, 0.3])
+    excursion.admit(features, range(4), [0.9, 0.8, 0.1, 0.3])
     assert [excursion.ranked(rank) for rank in range(len(excursion))] == [3, 2]
