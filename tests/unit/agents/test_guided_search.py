@@ -366,6 +366,29 @@ def test_a_search_that_stands_still_begins_anew_where_it_has_not_been(
     assert ("library" in first) == library
 
 
+def test_excursions_follow_from_the_history_not_from_its_portions(library: str) -> None:
+    shelf = {"file": library, "random": 3, "until": 6, "ranked": 100}
+    config = GuidedSearch.Config(**AWAY, library=shelf)
+    first = GuidedSearch(config, SPACE)
+    history: list[Observation] = []
+    on_excursion = 0
+    for ask in range(36):
+        (one,) = first.propose(PROMPT, 1, np.random.default_rng(ask))
+        history.append(told(one.text, likeness(one.text)))
+        first.observe(history[-1:])
+        on_excursion += first._excursion is not None
+    assert 0 < on_excursion < 36
+    resumed = GuidedSearch(config, SPACE)
+    resumed.observe(history[:20])
+    resumed.observe(history[20:])
+    for ask in range(36, 50):
+        (one,) = first.propose(PROMPT, 1, np.random.default_rng(ask))
+        assert resumed.propose(PROMPT, 1, np.random.default_rng(ask)) == [one]
+        news = [told(one.text, likeness(one.text))]
+        first.observe(news)
+        resumed.observe(news)
+
+
 def test_each_excursion_keeps_away_from_those_before() -> None:
     proposer = GuidedSearch(GuidedSearch.Config(**AWAY), SPACE)
     met: list[Excursion] = []
