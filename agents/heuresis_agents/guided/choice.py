@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from heuresis.errors import InvalidCandidate
 from heuresis_models.gaussian_process.acquisition import by_upper_confidence, drawn_beta
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -25,6 +27,17 @@ class Choosing(NamedTuple):
     control_share: float
     beta_exponents: tuple[float, float]
     beta_factor: float
+    least_deviation: float = 0.0
+    best: float = -math.inf
+    """Highest score so far."""
+
+    def worth(self, belief: Posterior) -> NDArray[np.float64]:
+        """Return the means, minus infinity where the score is known and is no gain.
+
+        Twins of what was measured have its score, again and again the highest there is.
+        """
+        known = (belief.deviation < self.least_deviation) & (belief.mean <= self.best)
+        return np.where(known, -np.inf, belief.mean)
 
     def beta(self, rng: Generator) -> float:
         """Draw how much doubt is worth, for one choice."""
@@ -88,7 +101,7 @@ def choices(
         if control or not how.ranked:
             order = rng.permutation(len(belief.mean))
         else:
-            order = by_upper_confidence(belief.mean, belief.deviation, how.beta(rng))
+            order = by_upper_confidence(how.worth(belief), belief.deviation, how.beta(rng))
         for place in order.tolist():
             text = text_of(place)
             if text is not None and text not in taken:

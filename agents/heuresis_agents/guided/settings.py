@@ -171,6 +171,14 @@ class GuidedSearchConfig(PluginConfig):
     beta_exponents: tuple[float, float] = Field(
         (-2.0, 0.0), description="mean + 10^U deviations decide, U even between these"
     )
+    least_deviation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="what the surrogate knows better than this is proposed only if it expects a"
+        " new best; above 0 where many texts are one thing after the measurement, as crystals that"
+        " differ in the cell from which they are relaxed",
+    )
     control_share: float = Field(
         0.03, ge=0, le=1, description="of proposals chosen evenly, to see what ranking is worth"
     )

@@ -266,6 +266,8 @@ class GuidedSearch:
             control_share=self.config.control_share,
             beta_exponents=self.config.beta_exponents,
             beta_factor=wider.beta_factor if wider else 1.0,
+            least_deviation=self.config.least_deviation,
+            best=self.history.ranked(0).score if self.history.scored else -math.inf,
         )
 
     def _wider(self) -> BurstSettings | None:

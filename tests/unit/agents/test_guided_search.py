@@ -221,6 +221,19 @@ def test_what_cannot_be_had_is_passed_over_without_drawing_numbers() -> None:
     assert rng.random() == other.random()
 
 
+def test_twins_of_the_best_are_left_unless_nothing_else_is_there() -> None:
+    belief = Posterior(np.array([0.8, 0.5, 0.9, 0.8]), np.array([0.01, 0.3, 0.01, 0.4]))
+    texts = ["twin", "doubtful", "better", "promising"]
+
+    def order(least: float) -> list[str]:
+        how = Choosing(True, 0.0, (-2.0, -2.0), 1.0, least_deviation=least, best=0.8)
+        rng = np.random.default_rng(0)
+        return [c.text for c in choices(belief, texts.__getitem__, Taken(()), 4, how, rng)]
+
+    assert order(0.1) == ["better", "promising", "doubtful", "twin"]
+    assert order(0.0) == ["better", "promising", "twin", "doubtful"]
+
+
 def test_ranks_are_drawn_evenly_over_scales() -> None:
     rng = np.random.default_rng(7)
     drawn = np.array([log_rank(1000, (-3.0, 0.0), rng) for _ in range(4000)])
