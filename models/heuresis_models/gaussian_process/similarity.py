@@ -113,6 +113,10 @@ def minmax_to_one(
     return _minmax(overlap, block.totals() + int(counts.sum()))
 
 
+LEAST_SPREAD_OF_COUNTS = 0.5
+"""Standard deviation below which that of a count is not taken."""
+
+
 class Scale:
     """Where descriptors lie and how far they spread, so that each counts alike.
 
@@ -124,7 +128,10 @@ class Scale:
         self._centre = descriptors.mean(axis=0)
         spread = descriptors.std(axis=0)
         # What never varies among typical texts is measured in its own unit.
-        self._spread = np.where(spread > 1e-9, spread, 1.0)
+        spread = np.where(spread > 1e-9, spread, 1.0)
+        # One atom of a rare element more is a small change, however rare it is.
+        counts = (descriptors == np.round(descriptors)).all(axis=0)
+        self._spread = np.where(counts, np.maximum(spread, LEAST_SPREAD_OF_COUNTS), spread)
 
     def __call__(self, descriptors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return descriptors in standard deviations from the centre, at most `FARTHEST`."""

@@ -27,6 +27,7 @@ from heuresis_models.gaussian_process import (
     rank_correlation,
 )
 from heuresis_models.gaussian_process.points import Points, chosen_points
+from heuresis_models.gaussian_process.similarity import Scale
 
 WIDTH = 7
 SMILES = (
@@ -94,6 +95,22 @@ def test_minmax_equals_tanimoto_on_counts_as_rdkit_computes_it() -> None:
         table.append(*block.row(place))
     expected = [BulkTanimotoSimilarity(one, prints) for one in prints]
     np.testing.assert_array_equal(table.similarity(block), expected)
+
+
+def test_one_atom_of_a_rare_element_is_no_giant_leap() -> None:
+    rng = np.random.default_rng(0)
+    carbons = rng.integers(10, 30, 1000)
+    phosphorus = (np.arange(1000) == 0).astype(float)
+    share = 0.02 * rng.random(1000)
+    scale = Scale(np.column_stack([carbons, phosphorus, share]))
+    start = np.array([[20.0, 0.0, 0.01]])
+    more_carbon, more_phosphorus, more_share = (
+        float(np.abs(scale(start + step) - scale(start)).sum())
+        for step in ([1, 0, 0], [0, 1, 0], [0, 0, 0.01])
+    )
+    assert more_phosphorus == pytest.approx(2.0)
+    assert more_carbon < 0.5
+    assert more_share > 1.0, "what is no count keeps its own scale, however small"
 
 
 def test_a_table_grows_past_its_first_room() -> None:
