@@ -4,8 +4,8 @@ A neighbourhood that was searched through has a best member, and which neighbour
 into is largely luck. More doubt and worse parents do not lead out of it: whatever they bring, its
 best members bring more. So an excursion is a search of its own: it begins with lines of the library
 that are unlike the best of all neighbourhoods before, only they and their descendants live while it
-lasts, and it ends when it stands still itself. Only the surrogate remembers everything. Afterwards
-all compete again, and can be crossed.
+lasts, and it ends when it has won, or would take too long to. Only the surrogate remembers
+everything. Afterwards all compete again, and can be crossed.
 """
 
 from __future__ import annotations
@@ -119,4 +119,6 @@ class Excursion:
         if len(self._top_means) <= settings.pace:
             return False
         now, before = self._top_means[-1], self._top_means[-1 - settings.pace]
+        if now == -np.inf:
+            return True  # nothing that it may breed from was met: it leads nowhere
         return now + (now - before) * settings.reach / settings.pace < goal

@@ -209,13 +209,11 @@ class Pool:
     def _parent(
         self, best: Sequence[int], breeding: Breeding, rng: Generator, prompt: Prompt
     ) -> Parent | None:
-        if best and rng.random() < self._settings.unscored_share:
+        away = breeding.excursion
+        starting = away is not None and not len(away)
+        if best and (rng.random() < self._settings.unscored_share or starting):
             place = best[int(rng.random() * len(best))]
             made = self._made[place]
-            return Parent(made.text, made.parents, made.score)
-        away = breeding.excursion
-        if away is not None and not len(away) and best:
-            made = self._made[best[int(rng.random() * len(best))]]
             return Parent(made.text, made.parents, made.score)
         if away is not None and len(away):
             rank = log_rank(len(away), breeding.rank_exponents, rng)

@@ -115,7 +115,10 @@ class BurstSettings(PluginConfig):
     patience: int = Field(250, gt=0, description="measurements without gain that are a stand-still")
     gain: float = Field(1e-3, ge=0, description="least gain of the mean of the ten best scores")
     length: int = Field(
-        100, gt=0, description="least measurements between two bursts; without excursions, of each"
+        100,
+        gt=0,
+        description="measurements between two excursions at least; with `most_alike: null`, of each"
+        " burst and of each pause",
     )
     pace: int = Field(
         100, gt=0, description="measurements by which the pace of an excursion is told"

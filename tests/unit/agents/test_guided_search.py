@@ -437,6 +437,17 @@ def test_an_excursion_ends_when_it_wins_or_would_not_win_in_time() -> None:
     assert 35 <= length(rising, 0.4) <= 45, "it slowed down"
 
 
+def test_an_excursion_that_meets_nothing_it_may_breed_from_ends() -> None:
+    features = SPACE.features(["CCCCCC"], ("morgan",))
+    excursion = Excursion("morgan", rows_of(features, "morgan"), 0.5)
+    settings = BurstSettings(pace=5, reach=100)
+    over = []
+    for place in range(8):
+        excursion.measured(features, place, 0.5)
+        over.append(excursion.is_over(settings, 0.9))
+    assert over == [False] * 5 + [True] * 3
+
+
 def test_a_burst_thinks_harder_than_its_time_would_never_less() -> None:
     config, burst = GuidedSearchConfig(), BurstSettings()
     assert burst.stage is not None
