@@ -157,7 +157,10 @@ def _plot(options: argparse.Namespace) -> int:
         print("no run has ended")
         return 1
     figure = options.figure or options.output / "learning-curves.png"
-    draw(curves, options.calls, figure)
+    longest = max(
+        len(run) for by_task in curves.values() for runs in by_task.values() for run in runs
+    )
+    draw(curves, longest, figure)
     print(figure)
     return 0
 
