@@ -62,6 +62,8 @@ class Excursion:
         self._most_alike = most_alike
         self._ranked: list[tuple[float, int]] = []
         self._top_means: list[float] = []
+        self._others = 0
+        """Measurements while it lasted that it did not propose."""
 
     def allows(self, features: Features) -> NDArray[np.bool_]:
         """Return which texts are unlike all that it avoids."""
@@ -83,9 +85,19 @@ class Excursion:
             if may:
                 insort(self._ranked, (-score, place))
 
-    def measured(self, features: Features, place: int, score: float) -> None:
-        """Take note of a candidate that was measured while it lasts; as in `admit`."""
+    def measured(self, features: Features, place: int, score: float, *, own: bool = True) -> None:
+        """Take note of a candidate that was measured while it lasts; as in `admit`.
+
+        Args:
+            features: of it.
+            place: by which the history knows it.
+            score: of it.
+            own: False: somebody else proposed it, so it says nothing of the pace.
+        """
         self.admit(features, [place], [score])
+        self._others += not own
+        if not own:
+            return
         top = [-negative for negative, _ in self._ranked[:_TOP]]
         self._top_means.append(sum(top) / len(top) if top else -np.inf)
 
@@ -117,7 +129,8 @@ class Excursion:
         if self.top_mean > goal:
             return True
         if len(self._top_means) <= settings.pace:
-            return False
+            # It hardly gets a turn, or has nothing to propose.
+            return self._others > settings.pace + settings.reach
         now, before = self._top_means[-1], self._top_means[-1 - settings.pace]
         if now == -np.inf:
             return True  # nothing that it may breed from was met: it leads nowhere

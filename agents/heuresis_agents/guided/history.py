@@ -77,16 +77,15 @@ class History:
 
     def in_burst(self, settings: BurstSettings | None) -> bool:
         """Tell whether the search stands still and it is time to look further afield."""
-        if settings is None or not self.stands_still(settings):
+        if settings is None or not self.stands_still(settings.patience, settings.gain):
             return False
         return len(self._top_means) // settings.length % 2 == 0
 
-    def stands_still(self, settings: BurstSettings) -> bool:
-        """Tell whether the ten best have hardly gained in the last ``patience`` measurements."""
-        if len(self._top_means) <= settings.patience:
+    def stands_still(self, patience: int, gain: float) -> bool:
+        """Tell whether the mean of the ten best rose by ``gain`` at most in so many scores."""
+        if len(self._top_means) <= patience:
             return False
-        gained = self._top_means[-1] - self._top_means[-1 - settings.patience]
-        return gained <= settings.gain
+        return self._top_means[-1] - self._top_means[-1 - patience] <= gain
 
 
 def log_rank(count: int, exponents: tuple[float, float], rng: Generator) -> int:

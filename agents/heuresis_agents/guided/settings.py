@@ -78,7 +78,7 @@ class Stage(PluginConfig):
     """How hard to think while a measurement count lasts."""
 
     until: int | None = Field(None, gt=0, description="measurements; None: to the end")
-    candidates: int = Field(gt=0, description="made and ranked for each measurement")
+    candidates: int = Field(gt=0, description="made for each measurement whose candidate is ranked")
     rounds: int = Field(1, gt=0, description="in which they are made, on each other's shoulders")
     every: int = Field(1, gt=0, description="measurements between two makings")
 
@@ -107,6 +107,16 @@ class SourceBanditSettings(PluginConfig):
     top: int = Field(25, gt=0, description="success: to enter this many best of the campaign")
     window: int = Field(500, gt=0, description="measurements that are remembered")
     floor: float = Field(0.2, ge=0, le=1, description="of the candidates, divided by share alone")
+
+
+class UnrankedSettings(PluginConfig):
+    """Children that are proposed as they come, while ranking brings nothing."""
+
+    patience: int = Field(
+        50, gt=0, description="measurements without gain after which there are some"
+    )
+    gain: float = Field(1e-3, ge=0, description="least gain of the mean of the ten best scores")
+    share: float = Field(0.5, gt=0, le=1, description="of the proposals")
 
 
 class BurstSettings(PluginConfig):
@@ -186,6 +196,11 @@ class GuidedSearchConfig(PluginConfig):
         0.03, ge=0, le=1, description="of proposals chosen evenly, to see what ranking is worth"
     )
     ranking: bool = Field(True, description="False: choose evenly always, for a control arm")
+    unranked: UnrankedSettings | None = Field(
+        UnrankedSettings(),
+        description="where the surrogate sees only a plateau, every candidate that it likes may be"
+        " equally good, and one random step from the best may be better; None: rank always",
+    )
     bursts: BurstSettings | None = Field(BurstSettings())
     surrogate: SurrogateSettings = SurrogateSettings()
 

@@ -17,16 +17,19 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from heuresis.errors import UserError
 from heuresis.ports import DesignSpace, Featured
 from heuresis.randomness import random_generator
 from heuresis.records import Observation, Prompt, Proposal
 from heuresis_agents.guided.choice import Choice, Choosing, Taken, canonical_or_none, choices
 from heuresis_agents.guided.excursion import Excursion, Row, rows_of
-from heuresis_agents.guided.history import History
+from heuresis_agents.guided.history import History, log_rank
 from heuresis_agents.guided.makers import Makers
 from heuresis_agents.guided.pool import Breeding, Pool
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
+from heuresis_agents.guided.sources import Parent
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -71,6 +74,9 @@ class GuidedSearch:
         self._blocks = config.surrogate.blocks
         self._sources = make_sources(config.sources, space)
         self._shares = [source.share for source in self._sources]
+        self._quick = [source for source in self._sources if source.every == 1]
+        shares = np.array([source.share for source in self._quick])
+        self._quick_shares = shares / shares.sum()
         self._makers = Makers(self._shares, config.source_bandit)
         self._shelf = Shelf(config.library, space, self._features) if config.library else None
         self._surrogate: SearchSurrogate | None = None
@@ -125,7 +131,8 @@ class GuidedSearch:
                 self._makers.measured(scored[0].score, source)
                 features = self._features([told.candidate.text])
                 self._fed().observe(features, [member.score for member in scored])
-                self._go_or_return(features, scored[0].score, told.candidate.id)
+                own = source is not None
+                self._go_or_return(features, scored[0].score, told.candidate.id, own=own)
             self._learn(told.candidate.id)
             self._think(told.candidate.id)
 
@@ -141,10 +148,46 @@ class GuidedSearch:
                 return [Proposal(text=text, operator="draw") for text in texts]
             if self.history.judged < library.until:
                 return self._from_shelf(self._shelf, count, taken, rng)
-        chosen = self._from_pool(self._pool, count, taken, rng) if self._pool is not None else []
+        chosen = self._unranked(prompt, count, taken, rng)
+        if self._pool is not None and len(chosen) < count:
+            chosen += self._from_pool(self._pool, count - len(chosen), taken, rng)
         if len(chosen) < count:
             chosen += self._made_now(prompt, count - len(chosen), taken, rng)
         return chosen
+
+    def _unranked(self, prompt: Prompt, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
+        """Return children of the best as they come, if the search stands still."""
+        share, history = self._unranked_share(), self.history
+        wanted = int((rng.random(count) < share).sum()) if share else 0
+        exponents = self.config.rank_exponents
+
+        def draw(rng: Generator) -> Parent:
+            return Parent.measured(history.ranked(log_rank(history.scored, exponents, rng)))
+
+        chosen: list[Proposal] = []
+        for _ in range(_TRIES):
+            if len(chosen) == wanted:
+                break
+            source = self._quick[int(rng.choice(len(self._quick), p=self._quick_shares))]
+            for made in source.children(prompt, draw, wanted - len(chosen), rng, history.known):
+                text = canonical_or_none(self._space, made.text)
+                if text is not None and text not in taken:
+                    taken.add(text)
+                    chosen.append(
+                        Proposal(
+                            text=text,
+                            operator=f"unranked:{made.operator}",
+                            parents=made.parents,
+                            log_likelihood=made.log_likelihood,
+                        )
+                    )
+        return chosen
+
+    def _unranked_share(self) -> float:
+        """Return the share of proposals that are not ranked now."""
+        settings = self.config.unranked
+        still = settings is not None and self.history.stands_still(settings.patience, settings.gain)
+        return settings.share if settings is not None and still and self._quick else 0.0
 
     def _from_shelf(self, shelf: Shelf, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
         surrogate = self._fed()
@@ -181,17 +224,27 @@ class GuidedSearch:
                 break
         return self._from_pool(pool, count, taken, rng)
 
-    def _go_or_return(self, latest: Features, score: float, last: str) -> None:
-        """Begin an excursion, go on with it or end it, after one more score."""
+    def _go_or_return(self, latest: Features, score: float, last: str, *, own: bool) -> None:
+        """Begin an excursion, go on with it or end it, after one more score.
+
+        Args:
+            latest: features of who was scored.
+            score: of it.
+            last: id of it.
+            own: it came from the pool.
+        """
         bursts, history, away = self.config.bursts, self.history, self._excursion
         if bursts is None or bursts.most_alike is None:
             return
         if away is not None:
-            away.measured(latest, history.scored - 1, score)
+            away.measured(latest, history.scored - 1, score, own=own)
             if away.is_over(bursts, self._top_mean):
                 self._avoided += rows_of(self._fed().shown(away.best), self._blocks[0])
                 self._excursion, self._returned = None, history.scored
-        elif history.stands_still(bursts) and history.scored - self._returned >= bursts.length:
+        elif (
+            history.stands_still(bursts.patience, bursts.gain)
+            and history.scored - self._returned >= bursts.length
+        ):
             self._excursion = self._set_out(bursts, bursts.most_alike, last)
             self._top_mean = history.top_mean
 
@@ -241,7 +294,7 @@ class GuidedSearch:
             self._pool = self._new_pool(keep=True)
         assert self.history.first is not None
         rng = random_generator(int(self.history.first, 16), last, judged)
-        count = stage.candidates * stage.every
+        count = round(stage.candidates * stage.every * (1.0 - self._unranked_share()))
         self._pool.breed(count, stage.rounds, self._breeding(), rng, _NO_QUESTION, saving=True)
 
     def _new_pool(self, *, keep: bool) -> Pool:

@@ -1,0 +1,110 @@
+"""Guided search on a plateau: half of the proposals are children of the best as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heuresis.records import Candidate, Observation, Prompt, Proposal
+from heuresis.spaces.molecule import MoleculeSpace
+from heuresis_agents.guided.excursion import Excursion
+from heuresis_agents.guided.history import History
+from heuresis_agents.guided.settings import BurstSettings
+from heuresis_agents.proposers.guided_search import GuidedSearch
+
+SPACE = MoleculeSpace(MoleculeSpace.Config(heavy_atoms=(2, 20), stereo="strip"))
+PROMPT = Prompt(island=0, epoch=0)
+START = ["CCCCN", "CCCCO", "CCCCCN", "CCCCCO"]
+
+
+def told(text: str, score: float) -> Observation:
+    candidate = Candidate.of("molecule", text)
+    return Observation(candidate=candidate, verdict="completed", score=score, bound=score)
+
+
+def search(settings: dict[str, Any], calls: int, score: Any) -> list[Proposal]:
+    few = {"stages": [{"candidates": 10, "rounds": 2}], "control_share": 0.0, "bursts": None}
+    proposer = GuidedSearch(GuidedSearch.Config(**{**few, **settings}), SPACE)
+    proposer.observe([told(text, score(text)) for text in START])
+    proposals = []
+    for ask in range(calls):
+        (one,) = proposer.propose(PROMPT, 1, np.random.default_rng(ask))
+        proposer.observe([told(one.text, score(one.text))])
+        proposals.append(one)
+    return proposals
+
+
+def unranked(proposals: list[Proposal]) -> list[Proposal]:
+    return [one for one in proposals if one.operator.startswith("unranked:")]
+
+
+def test_half_of_the_proposals_are_unranked_while_the_search_stands_still() -> None:
+    proposals = search({"unranked": {"patience": 20}}, 100, score=lambda _: 0.5)
+    # Four were measured before, and a gain of nothing is seen once there is a twenty-first.
+    assert not unranked(proposals[:17])
+    assert 25 <= len(unranked(proposals[17:])) <= 58
+    known = {Candidate.of("molecule", text).id for text in START}
+    for one in proposals:
+        assert set(one.parents) <= known
+        known.add(Candidate.of("molecule", one.text).id)
+    texts = [one.text for one in proposals] + START
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "score"),
+    [
+        ({"unranked": None}, lambda _: 0.5),
+        # Something is gained all the time.
+        ({"unranked": {"patience": 20}}, lambda text: 0.01 * len(text)),
+    ],
+)
+def test_everything_is_ranked_while_the_search_gains_or_when_told_to(
+    settings: dict[str, Any], score: Any
+) -> None:
+    assert not unranked(search(settings, 60, score))
+
+
+def test_several_at_once_are_divided_and_none_is_given_twice() -> None:
+    proposer = GuidedSearch(GuidedSearch.Config(unranked={"patience": 5}), SPACE)
+    proposer.observe([told("C" * n, 0.5) for n in range(3, 17)])
+    proposals = proposer.propose(PROMPT, 40, np.random.default_rng(1))
+    assert len(proposals) == 40
+    assert 10 <= len(unranked(proposals)) <= 30
+    assert len({one.text for one in proposals}) == 40
+
+
+def test_a_stand_still_is_told_by_the_ten_best() -> None:
+    history = History()
+    for place in range(30):
+        history.observe([told("C" * (place + 1), 0.1 if place < 20 else 0.9)])
+        if place < 5:
+            assert not history.stands_still(5, 1e-3), "too early to tell"
+    assert not history.stands_still(5, 1e-3)
+    for place in range(6):
+        history.observe([told("N" * (place + 1), 0.5)])
+    assert history.stands_still(5, 1e-3)
+
+
+def test_what_others_propose_says_nothing_of_the_pace_of_an_excursion() -> None:
+    features = SPACE.features(["CCCCCC"], ("morgan",))
+    settings = BurstSettings(pace=5, reach=20)
+    excursion = Excursion("morgan", [], 0.5)
+    for place in range(20):
+        excursion.measured(features, place, 0.5, own=place % 4 == 0)
+        assert not excursion.is_over(settings, 0.9), "only five were its own"
+    assert len(excursion) == 20, "all of them may be parents"
+    excursion.measured(features, 20, 0.5)
+    assert excursion.is_over(settings, 0.9), "it stands still"
+
+
+def test_an_excursion_that_never_gets_a_turn_ends() -> None:
+    features = SPACE.features(["CCCCCC"], ("morgan",))
+    excursion = Excursion("morgan", [], 0.5)
+    lasted = 0
+    while not excursion.is_over(BurstSettings(pace=5, reach=20), 0.9):
+        excursion.measured(features, lasted, 0.5, own=False)
+        lasted += 1
+    assert lasted == 26
