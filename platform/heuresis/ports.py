@@ -195,7 +195,10 @@ class Tracker(Protocol):
     """A projection of the ledger for people, e.g. MLflow. It never blocks or fails the loop."""
 
     def record(self, entries: Sequence[Entry]) -> None:
-        """Take note of settled ledger entries, in order; returns at once."""
+        """Take note of settled ledger entries, in order; returns at once.
+
+        Without entries it is a sign that the loop lives and waits.
+        """
         ...
 
     def finish(self, status: str) -> None:

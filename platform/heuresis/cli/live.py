@@ -44,6 +44,8 @@ class _View:
         self.session: Session | None = None
         self.lock = threading.Lock()
         self.slots: dict[str, str] = {}
+        self.held_up: list[str] = []
+        """What pools wait for that cannot start."""
         self._looked = 0.0
 
     def record(self, entries: Sequence[Entry]) -> None:
@@ -58,9 +60,11 @@ class _View:
             return
         self._looked = now
         utilisation = getattr(self.session.executor, "utilisation", None)
-        for use in utilisation() if utilisation is not None else ():
+        uses = utilisation() if utilisation is not None else ()
+        for use in uses:
             state = f"{use.running}/{use.workers}" if use.ready else "starting"
             self.slots[use.pool] = state
+        self.held_up = [f"{use.pool}: {use.held_up}" for use in uses if use.held_up]
 
     def attach(self, session: Session) -> None:
         """Take note of the session that starts."""
@@ -141,6 +145,7 @@ class LiveView(_View):
             parts += [
                 _lines(title, lines)
                 for title, lines in (
+                    ("waiting", self.held_up),
                     ("failures", failures(self.view)),
                     ("learning", learning(self.view, 2)),
                 )
@@ -179,6 +184,7 @@ class PlainView(_View):
         super().__init__(console, metered)
         self._said = 0.0
         self._best: float | None = None
+        self._waiting: list[str] = []
 
     def attach(self, session: Session) -> None:
         """Say where to look."""
@@ -195,6 +201,12 @@ class PlainView(_View):
         if self.session is None:
             return
         now = time.monotonic()
+        if self.held_up != self._waiting and now - self._said >= LINE_INTERVAL_S:
+            for line in set(self.held_up) - set(self._waiting):
+                self._print(f"waiting: {line}")
+            self._said, self._waiting = now, self.held_up
+        if not entries:
+            return
         if self.view.best_score != self._best or now - self._said >= LINE_INTERVAL_S:
             self._said, self._best = now, self.view.best_score
             self._print(self.line())

@@ -182,6 +182,8 @@ class Controller:
             settlement = self._next_settled(WAIT_s)
             if settlement is None:
                 waited_s += WAIT_s if stopping else 0.0
+                for tracker in self._trackers:
+                    tracker.record(())  # nothing happened, but people may want to see why
                 continue
             self._settle(settlement)
 

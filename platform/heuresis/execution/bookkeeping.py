@@ -25,6 +25,8 @@ class PoolUse(Record):
     """Seconds inside plug-in code, summed over the workers."""
     elapsed_s: float
     restarts: int = 0
+    held_up: str = ""
+    """Why workers cannot start, in words; empty when nothing is known to hold them up."""
 
     @property
     def busy_share(self) -> float:

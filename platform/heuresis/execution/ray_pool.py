@@ -27,6 +27,7 @@ from heuresis.execution import ray_settings
 from heuresis.execution.actor import HeuresisWorker
 from heuresis.execution.bookkeeping import PoolUse, check_pools, settlement
 from heuresis.execution.isolation import START_LIMIT_S
+from heuresis.execution.ray_room import Room
 from heuresis.execution.ray_session import LOST_AFTER_S, RaySession
 from heuresis.execution.slots import Call, Slot, SlotPool, fate, report_of
 from heuresis.execution.worker import INSTALLED_PLUGINS, Report, check_task
@@ -39,6 +40,8 @@ DEATHS_ALLOWED = 3
 One more for each further worker: who kills all of them at once has killed each one once. An actor
 whose node died does not count.
 """
+START_SHOULD_TAKE_S = 10.0
+"""An actor of a cluster that starts for longer is asked about: there may be no room for it."""
 GRACE_S = 10.0
 """How much later than the worker's own time limit the driver loses patience."""
 _FAREWELL_S = 2.0
@@ -89,6 +92,7 @@ class RayExecutor:
         self._unsettled: set[str] = set()
         self._metrics: _Metrics | None = None
         self._lost = False
+        self._room = Room()
         # Made once: for each anew, Ray takes the class apart and sends it to the cluster.
         self._actor_class: Any = ray.remote(HeuresisWorker)
 
@@ -211,7 +215,10 @@ class RayExecutor:
                     self._collect(reference)
             for pool in self._pools.values():
                 for slot in pool.overdue():
-                    self._died(pool, slot, None)
+                    if slot.starting is not None and self._held_up(pool):
+                        slot.patience_until = time.monotonic() + self._start_limit_s
+                    else:
+                        self._died(pool, slot, None)
             if self._session.is_lost():
                 self._give_up()
             if not self._settled and time.monotonic() >= deadline:
@@ -308,8 +315,27 @@ class RayExecutor:
         raise pool.broken
 
     def utilisation(self) -> list[PoolUse]:
-        """Return how much each pool has been used."""
-        return [pool.use() for pool in self._pools.values()]
+        """Return how much each pool has been used, and what holds its workers up."""
+        return [
+            pool.use().model_copy(update={"held_up": self._held_up(pool)})
+            for pool in self._pools.values()
+        ]
+
+    def _held_up(self, pool: SlotPool) -> str:
+        """Return why actors of a pool cannot start, as far as the cluster's room tells.
+
+        Empty: they are not late, this is our own session, where Ray counts no processors, or a
+        processor is free for each, so that something else must be wrong.
+        """
+        due = time.monotonic() + self._start_limit_s - START_SHOULD_TAKE_S
+        late = [
+            slot
+            for slot in pool.slots
+            if slot.starting is not None and (slot.patience_until or due) < due
+        ]
+        if self._address is None or self._lost or not late:
+            return ""
+        return self._room.lacks(len(late), pool.spec.threads)
 
 
 class _Metrics:

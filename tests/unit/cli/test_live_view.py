@@ -14,6 +14,7 @@ from heuresis.campaign.run_folder import create_run
 from heuresis.campaign.session import Session, SessionSettings
 from heuresis.cli.ending import print_ending
 from heuresis.cli.live import LiveView, PlainView
+from heuresis.execution.bookkeeping import PoolUse
 from heuresis.testing.fakes import PLUGINS, SCRIPTED_ORACLE, SCRIPTED_PROPOSER, TEXT_SPACE
 
 TOY = f"""\
@@ -80,3 +81,23 @@ def test_lines_for_logs(tmp_path: Path) -> None:
     assert "20 completed; 2 failed; best 0." in lines[-1]
     assert 1 < len(lines) < 12, "a line for each new best, not for each event"
     assert not any("\x1b" in line for line in lines)
+
+
+def test_what_cannot_start_is_said_once_even_if_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.StringIO()
+    view = PlainView(Console(width=80, file=file), ["slow"])
+    one = session(tmp_path, view)
+    view.attach(one)
+    reason = "2 workers wait for room on the cluster"
+    use = PoolUse(
+        pool="slow", workers=2, ready=0, running=0, waiting=4, settled=0, busy_s=0.0,
+        elapsed_s=20.0, held_up=reason,
+    )  # fmt: skip
+    monkeypatch.setattr(one.executor, "utilisation", lambda: [use], raising=False)
+    for _ in range(3):
+        view._looked = 0.0
+        view.record(())
+    assert file.getvalue().count(f"waiting: slow: {reason}") == 1
+    assert len(file.getvalue().splitlines()) == 1, "a loop that waits is no news"
