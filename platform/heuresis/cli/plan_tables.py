@@ -53,10 +53,13 @@ def print_plan(screen: Console, campaign: ResolvedCampaign) -> None:
         text = f"{proposer.name}: share {proposer.section.share:g}, {learns}{knows}"
         _pair(screen, "proposer", text)
     search = spec.search
-    text = (
-        f"{search.islands} islands, {search.exemplars} exemplars per prompt, reset of the weaker"
-        f" half every {search.reset_every} completed"
+    exemplars = "1 exemplar" if search.exemplars == 1 else f"{search.exemplars} exemplars"
+    islands = (
+        "1 island, never reset"
+        if search.islands == 1
+        else f"{search.islands} islands, the weaker half reset every {search.reset_every} completed"
     )
+    text = f"{islands}; {exemplars} per prompt"
     if search.ranking == "pareto":
         text += "; selection by Pareto front, not by score"
     if search.proposer_choice == "bandit":
