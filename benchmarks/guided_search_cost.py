@@ -50,6 +50,7 @@ def main() -> None:
     config = {
         "sources": [{"kind": "graph-moves"}],
         "stages": [{"candidates": arguments.candidates, "rounds": 1, "every": 4}],
+        "bursts": {"stage": None},  # excursions, without more candidates than otherwise
     }
     search = GuidedSearch(GuidedSearch.Config.model_validate(config), space)
     task = TASKS["zaleplon_mpo"]

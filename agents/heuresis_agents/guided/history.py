@@ -62,9 +62,9 @@ class History:
         """Return the candidate of a rank, 0 for the best."""
         return self._scored[self._ranked[rank][1]]
 
-    def best_places(self) -> list[int]:
-        """Return the places of the ten best, in the order of measurement of `at`."""
-        return [place for _, place in self._ranked[:_TOP]]
+    def best_places(self, count: int = _TOP) -> list[int]:
+        """Return the places of the best, ten if not told, in the order of measurement of `at`."""
+        return [place for _, place in self._ranked[:count]]
 
     def at(self, place: int) -> ScoredCandidate:
         """Return the candidate at a place in the order of measurement, from 0."""

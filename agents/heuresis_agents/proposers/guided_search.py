@@ -42,6 +42,9 @@ _TRIES = 3
 """How often sources are asked that give too little."""
 _AVOIDED = 30
 """Candidates of earlier excursions that a new one keeps away from: the latest, ten excursions'."""
+_OTHERS = 2_000
+"""Measured candidates that an excursion looks through for a beginning, without a library: the best.
+A bound, so that an excursion costs the same in a long campaign."""
 _NO_QUESTION = Prompt(island=0, epoch=0)
 """What sources are shown while nobody asks: parents, and nothing else."""
 
@@ -255,9 +258,9 @@ class GuidedSearch:
         if self._shelf is None:
             # The others of the search are all there is to begin with.
             excursion = Excursion(block, avoided, most_alike)
-            everyone = range(self.history.scored)
-            scores = [self.history.at(place).score for place in everyone]
-            excursion.admit(surrogate.shown(everyone), everyone, scores)
+            others = self.history.best_places(_OTHERS)
+            scores = [self.history.at(place).score for place in others]
+            excursion.admit(surrogate.shown(others), others, scores)
             return excursion
         assert self.history.first is not None
         excursion = Excursion(block, avoided, most_alike, born=self.history.judged)
