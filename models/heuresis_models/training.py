@@ -386,19 +386,27 @@ def read_state(checkpoint: Path, recipe: Recipe) -> TrainingState | None:
         state = TrainingState.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
-    old, new = (plan.model_dump(mode="json") for plan in (state.recipe, recipe))
-    changed = [
-        key
-        for key in new
-        if key not in FREE_TO_CHANGE and json.dumps(old[key]) != json.dumps(new[key])
-    ]
+    old, new = (_settings(plan) for plan in (state.recipe, recipe))
+    changed = [key for key in new if key not in FREE_TO_CHANGE and old.get(key, _NONE) != new[key]]
     if changed:
         raise WeightsError(
             f"{checkpoint} was begun with another recipe (different: {', '.join(changed)});"
-            " restore the recipe or give another --output folder"
+            " restore the recipe or give another --output folder; how long to train"
+            " (optimization.max_minutes, optimization.total_tokens) may change"
         )
     return state.model_copy(update={"recipe": recipe})
 
 
-FREE_TO_CHANGE = ("device", "threads", "compile", "pool_workers", "checkpoint_minutes")
-"""Keys of a recipe that say how and where, not what: another machine may continue."""
+def _settings(recipe: Recipe) -> dict[str, str]:
+    """Return what a recipe says, by key, those of the optimisation one by one."""
+    plan = recipe.model_dump(mode="json")
+    nested = {f"optimization.{key}": value for key, value in plan.pop("optimization").items()}
+    return {key: json.dumps(value) for key, value in {**plan, **nested}.items()}
+
+
+EXTENT = ("optimization.max_minutes", "optimization.total_tokens")
+"""Keys that say how long to train: more may be granted later, the schedule is stretched."""
+FREE_TO_CHANGE = (
+    "device", "threads", "compile", "pool_workers", "checkpoint_minutes", *EXTENT,
+)  # fmt: skip
+"""Keys that say how and where, not what, so another machine may continue; and how long."""

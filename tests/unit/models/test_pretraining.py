@@ -193,6 +193,21 @@ def test_another_recipe_does_not_continue_a_checkpoint(tmp_path: Path) -> None:
         trainer_of(tiny_recipe(seed=4), tmp_path)
 
 
+def test_more_time_may_be_granted_and_other_settings_are_named(tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    trainer_of(recipe, tmp_path).save()
+    plan = recipe.optimization
+    longer = plan.model_copy(
+        update={"max_minutes": 90.0, "total_tokens": 2 * plan.total_tokens},
+    )
+    again = trainer_of(recipe.model_copy(update={"optimization": longer}), tmp_path)
+    assert again.resumed
+    assert again.state.recipe.optimization.max_minutes == 90.0
+    wilder = plan.model_copy(update={"matrix_rate": 2 * plan.matrix_rate})
+    with pytest.raises(WeightsError, match=r"\(different: optimization\.matrix_rate\)"):
+        trainer_of(recipe.model_copy(update={"optimization": wilder}), tmp_path)
+
+
 def test_a_checkpoint_of_a_recipe_without_the_newest_keys_is_continued(tmp_path: Path) -> None:
     recipe = tiny_recipe()
     trainer_of(recipe, tmp_path).save()
