@@ -387,7 +387,7 @@ def read_state(checkpoint: Path, recipe: Recipe) -> TrainingState | None:
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
     old, new = (_settings(plan) for plan in (state.recipe, recipe))
-    changed = [key for key in new if key not in FREE_TO_CHANGE and old.get(key, _NONE) != new[key]]
+    changed = [key for key in new if key not in FREE_TO_CHANGE and old[key] != new[key]]
     if changed:
         raise WeightsError(
             f"{checkpoint} was begun with another recipe (different: {', '.join(changed)});"
