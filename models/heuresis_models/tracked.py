@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from heuresis_models.monitoring import Metrics
 from heuresis_models.recipe import Recipe
-from heuresis_models.training import FREE_TO_CHANGE
+from heuresis_models.training import EXTENT, FREE_TO_CHANGE
 
 if TYPE_CHECKING:
     from heuresis.tracking.curves import CurveWriter, PlainRunSink
@@ -46,6 +46,8 @@ class TrackedTraining:
         self._uri = tracking_uri
         plan = recipe.model_dump(mode="json")
         where = {f"heuresis.{key}": str(plan.pop(key)) for key in FREE_TO_CHANGE}
+        # Parameters of a run in MLflow cannot change; tags can.
+        where |= {f"heuresis.{key}": str(plan["optimization"].pop(key)) for key in EXTENT}
         self._sink: PlainRunSink = PlainRunSink(
             MLflowSettings(
                 tracking_uri=tracking_uri,

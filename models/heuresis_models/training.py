@@ -387,7 +387,8 @@ def read_state(checkpoint: Path, recipe: Recipe) -> TrainingState | None:
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
     old, new = (_settings(plan) for plan in (state.recipe, recipe))
-    changed = [key for key in new if key not in FREE_TO_CHANGE and old[key] != new[key]]
+    free = (*FREE_TO_CHANGE, *(f"optimization.{key}" for key in EXTENT))
+    changed = [key for key in new if key not in free and old[key] != new[key]]
     if changed:
         raise WeightsError(
             f"{checkpoint} was begun with another recipe (different: {', '.join(changed)});"
@@ -404,9 +405,7 @@ def _settings(recipe: Recipe) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in {**plan, **nested}.items()}
 
 
-EXTENT = ("optimization.max_minutes", "optimization.total_tokens")
-"""Keys that say how long to train: more may be granted later, the schedule is stretched."""
-FREE_TO_CHANGE = (
-    "device", "threads", "compile", "pool_workers", "checkpoint_minutes", *EXTENT,
-)  # fmt: skip
-"""Keys that say how and where, not what, so another machine may continue; and how long."""
+FREE_TO_CHANGE = ("device", "threads", "compile", "pool_workers", "checkpoint_minutes")
+"""Keys of a recipe that say how and where, not what: another machine may continue."""
+EXTENT = ("max_minutes", "total_tokens")
+"""Keys of its optimisation that say how long: more may be granted, the schedule is stretched."""

@@ -20,6 +20,7 @@ HOMES = {
     "ray": {
         "platform/heuresis/execution/ray_pool.py",
         "platform/heuresis/execution/ray_session.py",
+        "platform/heuresis/execution/ray_room.py",
         "platform/heuresis/execution/ray_team.py",
     },
     "mlflow": {"platform/heuresis/tracking/mlflow_tracker.py"},
