@@ -5,7 +5,8 @@ Run: .venv/bin/python benchmarks/crystal_hits.py runs/benchmark-stable-ternaries
 Reads the ledgers of what `benchmarks/arms.py` has run (folders ARM-SEED). *relaxed*: candidates
 with an energy above the hull; *near*: those of a composition that is not among the reference phases
 and less than so many eV/atom above the hull; *types*: different ones among these by elements, space
-group and occupied positions, so that one structure in cells of other sizes counts once.
+group and occupied positions, so that one structure in cells of other sizes counts once; *ten best*:
+mean of the ten highest scores, *of types*: the same if each type counts once, with its best.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from heuresis.ledger import SQLiteLedger
 from heuresis.report.projections import CampaignView
 from heuresis.report.rows import CandidateRecord
+from heuresis.report.sample_efficiency import best_mean
 
 ENERGY = "relax.energy_above_hull_eV_per_atom"
 NEW = "relax.new_composition"
@@ -44,7 +46,7 @@ def main() -> None:
     runs = sorted(path.parent for path in options.folder.glob("*/ledger.sqlite"))
     if not runs:
         raise SystemExit(f"{options.folder} has no ARM-SEED/ledger.sqlite; run benchmarks/arms.py")
-    print(f"{'run':14} {'relaxed':>7} {'near':>5} {'types':>5}")
+    print(f"{'run':14} {'relaxed':>7} {'near':>5} {'types':>5} {'ten best':>8} {'of types':>8}")
     for run in runs:
         ledger = SQLiteLedger.open(run / "ledger.sqlite", read_only=True)
         view = CampaignView(keep=1_000_000).apply_all(ledger.read())
@@ -52,7 +54,14 @@ def main() -> None:
         relaxed = [record for record in view.top if ENERGY in record.measurements]
         near = [record for record in relaxed if is_near(record, options.within)]
         types = {structure_type(record.candidate.text) for record in near}
-        print(f"{run.name:14} {len(relaxed):>7} {len(near):>5} {len(types):>5}")
+        scores: dict[str, float] = {}
+        for record in view.top:  # best first
+            scores.setdefault(structure_type(record.candidate.text), record.score or 0.0)
+        plain = best_mean([record.score or 0.0 for record in view.top])
+        print(
+            f"{run.name:14} {len(relaxed):>7} {len(near):>5} {len(types):>5} {plain:8.3f}"
+            f" {best_mean(list(scores.values())):8.3f}"
+        )
 
 
 if __name__ == "__main__":
