@@ -188,7 +188,7 @@ class GuidedSearch:
 
     def _unranked_share(self) -> float:
         """Return the share of proposals that are not ranked now."""
-        settings = self.config.unranked
+        settings = self.config.unranked if self.config.ranking else None
         still = settings is not None and self.history.stands_still(settings.patience, settings.gain)
         return settings.share if settings is not None and still and self._quick else 0.0
 

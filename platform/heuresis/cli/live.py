@@ -202,8 +202,9 @@ class PlainView(_View):
             return
         now = time.monotonic()
         if self.held_up != self._waiting and now - self._said >= LINE_INTERVAL_S:
-            for line in set(self.held_up) - set(self._waiting):
-                self._print(f"waiting: {line}")
+            for line in self.held_up:
+                if line not in self._waiting:
+                    self._print(f"waiting: {line}")
             self._said, self._waiting = now, self.held_up
         if not entries:
             return

@@ -57,11 +57,13 @@ def test_half_of_the_proposals_are_unranked_while_the_search_stands_still() -> N
     ("settings", "score"),
     [
         ({"unranked": None}, lambda _: 0.5),
+        # A control arm chooses evenly from the pool, always.
+        ({"unranked": {"patience": 20}, "ranking": False}, lambda _: 0.5),
         # Something is gained all the time.
         ({"unranked": {"patience": 20}}, lambda text: 0.01 * len(text)),
     ],
 )
-def test_everything_is_ranked_while_the_search_gains_or_when_told_to(
+def test_all_comes_from_the_pool_while_the_search_gains_or_when_told_to(
     settings: dict[str, Any], score: Any
 ) -> None:
     assert not unranked(search(settings, 60, score))
