@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from heuresis.cli.output import as_typed
 from heuresis.cli.tables import asks, failures, funnel, learning, objective_measures, ranking
 from heuresis.cli.words import duration
 
@@ -74,7 +75,7 @@ def print_ending(screen: Console, session: Session, end: RunEnd) -> None:
         screen.print("no candidate was completed, so there is no ranking", style="yellow")
     for name, text in where_to_look(session, end):
         screen.print(f"{name:9}", end="", style="dim")
-        screen.print(text, markup=False, soft_wrap=True)
+        screen.print(as_typed(text), markup=False, soft_wrap=True)
 
 
 def where_to_look(session: Session, end: RunEnd) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heuresis.cli.output import FAILED, console, print_json
+from heuresis.cli.output import FAILED, as_typed, console, print_json
 
 if TYPE_CHECKING:
     from heuresis.ledger.verification import Findings
@@ -52,7 +52,7 @@ def recover(run: Run) -> None:
             soft_wrap=True,
         )
     screen.print(f"aside    {done.damaged}", markup=False, soft_wrap=True)
-    screen.print(f"go on    heuresis resume {folder.path}", markup=False, soft_wrap=True)
+    screen.print(as_typed(f"go on    heuresis resume {folder.path}"), markup=False, soft_wrap=True)
 
 
 def _print_findings(findings: Findings, run: str) -> None:
@@ -71,4 +71,4 @@ def _print_findings(findings: Findings, run: str) -> None:
         rows.append(("advice", f"heuresis recover {run}  goes back to entry {findings.cut}"))
     for name, text in rows:
         screen.print(f"{name:8} ", end="", style="dim")
-        screen.print(text, markup=False, soft_wrap=True)
+        screen.print(as_typed(text), markup=False, soft_wrap=True)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -16,6 +20,30 @@ INTERRUPTED = 130
 ENDINGS = {"finished": OK, "paused": PAUSED, "interrupted": INTERRUPTED}
 
 
+_COMMAND: Final = re.compile(r"(?<![\w/])heuresis(?= (?:run|resume|ui|show|verify|recover)\b)")
+
+
+def as_typed(text: str) -> str:
+    """Return a text with its commands as they can be typed in the shell that started this one.
+
+    Without an activated environment ``heuresis`` is not found there, ``.venv/bin/heuresis`` is.
+    """
+    name = _own_name()
+    return text if name == "heuresis" else _COMMAND.sub(lambda _: name, text)
+
+
+def _own_name() -> str:
+    typed = Path(sys.argv[0])
+    if typed.name != "heuresis" or not typed.is_file():
+        return "heuresis"  # python -m, a test
+    found = shutil.which("heuresis")
+    if found is not None and typed.samefile(found):
+        return "heuresis"
+    near = os.path.relpath(typed)
+    name = str(typed.absolute()) if near.startswith(os.pardir) else near
+    return f"'{name}'" if " " in name else name
+
+
 def console() -> Console:
     """Return the console for results: standard output, no colours when it is no terminal."""
     return Console(highlight=False, soft_wrap=False)
@@ -25,7 +53,7 @@ def complain(message: str) -> None:
     """Print an error for people to standard error; each line stays one line."""
     errors = Console(stderr=True, highlight=False)
     errors.print("error:", style="bold red", end=" ")
-    errors.print(message, markup=False, soft_wrap=True)
+    errors.print(as_typed(message), markup=False, soft_wrap=True)
 
 
 def note(message: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from heuresis.cli.output import as_typed
 from heuresis.cli.tables import plain_table
 from heuresis.cli.words import budget_words, duration, limit, unit_word, wish
 
@@ -70,7 +71,7 @@ def print_plan(screen: Console, campaign: ResolvedCampaign) -> None:
         _pair(screen, "note", text)
     if campaign.file is not None:
         screen.print()
-        _pair(screen, "run it", f"heuresis run {campaign.file}")
+        _pair(screen, "run it", as_typed(f"heuresis run {campaign.file}"))
 
 
 def _pair(screen: Console, name: str, text: str) -> None:
