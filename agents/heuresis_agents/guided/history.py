@@ -96,3 +96,12 @@ def log_rank(count: int, exponents: tuple[float, float], rng: Generator) -> int:
     """
     share = 10.0 ** rng.uniform(*exponents)
     return min(int(count * share * rng.random()), count - 1)
+
+
+def even_log_rank(count: int, rng: Generator) -> int:
+    """Draw a rank below ``count``; of a hundred the best, the next nine and the others alike often.
+
+    Parents of a population that is bred greedily, drawn evenly on the logarithm of the rank over
+    three decades. Source: as above.
+    """
+    return int(count * 10.0 ** rng.uniform(-3.0, 0.0))

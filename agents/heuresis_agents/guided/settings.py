@@ -116,7 +116,10 @@ class UnrankedSettings(PluginConfig):
         50, gt=0, description="measurements without gain after which there are some"
     )
     gain: float = Field(1e-3, ge=0, description="least gain of the mean of the ten best scores")
-    share: float = Field(0.5, gt=0, le=1, description="of the proposals")
+    share: float = Field(0.9, gt=0, le=1, description="of the proposals")
+    parents: int = Field(
+        100, gt=0, description="their parents are among so many best, better ones more often"
+    )
 
 
 class BurstSettings(PluginConfig):

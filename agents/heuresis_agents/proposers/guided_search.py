@@ -25,7 +25,7 @@ from heuresis.randomness import random_generator
 from heuresis.records import Observation, Prompt, Proposal
 from heuresis_agents.guided.choice import Choice, Choosing, Taken, canonical_or_none, choices
 from heuresis_agents.guided.excursion import Excursion, Row, rows_of
-from heuresis_agents.guided.history import History, log_rank
+from heuresis_agents.guided.history import History, even_log_rank
 from heuresis_agents.guided.makers import Makers
 from heuresis_agents.guided.pool import Breeding, Pool
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
@@ -160,12 +160,14 @@ class GuidedSearch:
 
     def _unranked(self, prompt: Prompt, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
         """Return children of the best as they come, if the search stands still."""
-        share, history = self._unranked_share(), self.history
-        wanted = int((rng.random(count) < share).sum()) if share else 0
-        exponents = self.config.rank_exponents
+        share, history, settings = self._unranked_share(), self.history, self.config.unranked
+        if settings is None or not share:
+            return []
+        wanted = int((rng.random(count) < share).sum())
+        best = min(settings.parents, history.scored)
 
         def draw(rng: Generator) -> Parent:
-            return Parent.measured(history.ranked(log_rank(history.scored, exponents, rng)))
+            return Parent.measured(history.ranked(even_log_rank(best, rng)))
 
         chosen: list[Proposal] = []
         for _ in range(_TRIES):

@@ -1,4 +1,4 @@
-"""Guided search on a plateau: half of the proposals are children of the best as they come."""
+"""Guided search on a plateau: most proposals are children of the best as they come."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from heuresis.records import Candidate, Observation, Prompt, Proposal
 from heuresis.spaces.molecule import MoleculeSpace
 from heuresis_agents.guided.excursion import Excursion
-from heuresis_agents.guided.history import History
+from heuresis_agents.guided.history import History, even_log_rank
 from heuresis_agents.guided.settings import BurstSettings
 from heuresis_agents.proposers.guided_search import GuidedSearch
 
@@ -40,8 +40,8 @@ def unranked(proposals: list[Proposal]) -> list[Proposal]:
     return [one for one in proposals if one.operator.startswith("unranked:")]
 
 
-def test_half_of_the_proposals_are_unranked_while_the_search_stands_still() -> None:
-    proposals = search({"unranked": {"patience": 20}}, 100, score=lambda _: 0.5)
+def test_the_share_of_unranked_proposals_is_kept_while_the_search_stands_still() -> None:
+    proposals = search({"unranked": {"patience": 20, "share": 0.5}}, 100, score=lambda _: 0.5)
     # Four were measured before, and a gain of nothing is seen once there is a twenty-first.
     assert not unranked(proposals[:17])
     assert 25 <= len(unranked(proposals[17:])) <= 58
@@ -70,7 +70,7 @@ def test_all_comes_from_the_pool_while_the_search_gains_or_when_told_to(
 
 
 def test_several_at_once_are_divided_and_none_is_given_twice() -> None:
-    proposer = GuidedSearch(GuidedSearch.Config(unranked={"patience": 5}), SPACE)
+    proposer = GuidedSearch(GuidedSearch.Config(unranked={"patience": 5, "share": 0.5}), SPACE)
     proposer.observe([told("C" * n, 0.5) for n in range(3, 17)])
     proposals = proposer.propose(PROMPT, 40, np.random.default_rng(1))
     assert len(proposals) == 40
@@ -110,3 +110,29 @@ def test_an_excursion_that_never_gets_a_turn_ends() -> None:
         excursion.measured(features, lasted, 0.5, own=False)
         lasted += 1
     assert lasted == 26
+
+
+def test_parents_of_unranked_children_are_among_the_best() -> None:
+    settings = {"patience": 5, "share": 1.0, "parents": 10}
+    proposer = GuidedSearch(GuidedSearch.Config(unranked=settings), SPACE)
+    chains = ["C" * n + "N" * m for n in range(3, 10) for m in range(1, 5)]
+    # The best come last, which is a gain, and then nothing is for a while.
+    best = ["C" * n + "O" for n in range(3, 13)]
+    late = ["C" * n + "S" for n in range(3, 13)]
+    scores = dict.fromkeys(chains, 0.1) | dict.fromkeys(best, 0.9) | dict.fromkeys(late, 0.1)
+    proposer.observe([told(text, score) for text, score in scores.items()])
+    proposals = unranked(proposer.propose(PROMPT, 40, np.random.default_rng(1)))
+    assert len(proposals) == 40
+    known = {Candidate.of("molecule", text).id for text in best}
+    parents = {parent for one in proposals for parent in one.parents}
+    assert parents <= known
+    assert len(parents) >= 5
+
+
+def test_ranks_are_even_on_a_logarithmic_scale() -> None:
+    rng = np.random.default_rng(1)
+    ranks = np.array([even_log_rank(100, rng) for _ in range(6000)])
+    for within in (ranks < 1, (ranks >= 1) & (ranks < 10), ranks >= 10):
+        assert within.mean() == pytest.approx(1 / 3, abs=0.03)
+    assert ranks.max() <= 99
+    assert even_log_rank(1, rng) == 0
