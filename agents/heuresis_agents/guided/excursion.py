@@ -73,17 +73,24 @@ class Excursion:
             allowed &= minmax_to_one(block, *row) <= self._most_alike
         return allowed
 
-    def admit(self, features: Features, places: Sequence[int], scores: Sequence[float]) -> None:
+    def admit(
+        self, features: Features, places: Sequence[int], scores: Sequence[float]
+    ) -> NDArray[np.bool_]:
         """Let measured candidates be parents, if they are unlike all that it avoids.
 
         Args:
             features: of them.
             places: by which the history knows them.
             scores: of them.
+
+        Returns:
+            Which of them may.
         """
-        for place, score, may in zip(places, scores, self.allows(features), strict=True):
+        allowed = self.allows(features)
+        for place, score, may in zip(places, scores, allowed, strict=True):
             if may:
                 insort(self._ranked, (-score, place))
+        return allowed
 
     def measured(self, features: Features, place: int, score: float, *, own: bool = True) -> None:
         """Take note of a candidate that was measured while it lasts; as in `admit`.
@@ -92,9 +99,10 @@ class Excursion:
             features: of it.
             place: by which the history knows it.
             score: of it.
-            own: False: somebody else proposed it, so it says nothing of the pace.
+            own: False: it is from somewhere else, so it says nothing of the pace unless it might
+                be from here.
         """
-        self.admit(features, [place], [score])
+        own |= bool(self.admit(features, [place], [score])[0])
         self._others += not own
         if not own:
             return
@@ -118,6 +126,13 @@ class Excursion:
     def top_mean(self) -> float:
         """Mean of its ten best scores; minus infinity before ten are known."""
         return self._top_means[-1] if self._top_means and len(self) >= _TOP else -np.inf
+
+    def stands_still(self, patience: int, gain: float) -> bool:
+        """Tell whether its ten best rose by ``gain`` at most in so many of its measurements."""
+        if len(self._top_means) <= patience or not len(self):
+            return False
+        before = self._top_means[-1 - patience]
+        return before > -np.inf and self._top_means[-1] - before <= gain
 
     def is_over(self, settings: BurstSettings, goal: float) -> bool:
         """Tell whether it has reached its goal, or would not within a sensible time at its pace.

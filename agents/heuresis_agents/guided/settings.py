@@ -120,6 +120,13 @@ class UnrankedSettings(PluginConfig):
     parents: int = Field(
         100, gt=0, description="their parents are among so many best, better ones more often"
     )
+    population_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="of them: children of a population of so many `parents` that descends from the"
+        " first measurements by unranked children alone",
+    )
 
 
 class BurstSettings(PluginConfig):

@@ -9,7 +9,7 @@ import pytest
 
 from heuresis.records import Candidate, Observation, Prompt, Proposal
 from heuresis.spaces.molecule import MoleculeSpace
-from heuresis_agents.guided.excursion import Excursion
+from heuresis_agents.guided.excursion import Excursion, rows_of
 from heuresis_agents.guided.history import History, even_log_rank
 from heuresis_agents.guided.settings import BurstSettings
 from heuresis_agents.proposers.guided_search import GuidedSearch
@@ -37,7 +37,8 @@ def search(settings: dict[str, Any], calls: int, score: Any) -> list[Proposal]:
 
 
 def unranked(proposals: list[Proposal]) -> list[Proposal]:
-    return [one for one in proposals if one.operator.startswith("unranked:")]
+    whose = ("unranked:", "population:")
+    return [one for one in proposals if one.operator.startswith(whose)]
 
 
 def test_the_share_of_unranked_proposals_is_kept_while_the_search_stands_still() -> None:
@@ -90,30 +91,34 @@ def test_a_stand_still_is_told_by_the_ten_best() -> None:
     assert history.stands_still(5, 1e-3)
 
 
-def test_what_others_propose_says_nothing_of_the_pace_of_an_excursion() -> None:
-    features = SPACE.features(["CCCCCC"], ("morgan",))
+HEXANE = SPACE.features(["CCCCCC"], ("morgan",))
+PHENOL = SPACE.features(["Oc1ccccc1"], ("morgan",))
+
+
+def test_what_lies_elsewhere_says_nothing_of_the_pace_of_an_excursion() -> None:
     settings = BurstSettings(pace=5, reach=20)
-    excursion = Excursion("morgan", [], 0.5)
+    excursion = Excursion("morgan", rows_of(PHENOL, "morgan"), 0.5)
     for place in range(20):
-        excursion.measured(features, place, 0.5, own=place % 4 == 0)
-        assert not excursion.is_over(settings, 0.9), "only five were its own"
-    assert len(excursion) == 20, "all of them may be parents"
-    excursion.measured(features, 20, 0.5)
+        excursion.measured(HEXANE if place % 4 == 0 else PHENOL, place, 0.5, own=False)
+        assert not excursion.is_over(settings, 0.9), "only five were from here"
+        assert not excursion.stands_still(5, 1e-3)
+    assert len(excursion) == 5
+    excursion.measured(PHENOL, 20, 0.5, own=True)
+    assert excursion.stands_still(5, 1e-3)
     assert excursion.is_over(settings, 0.9), "it stands still"
 
 
 def test_an_excursion_that_never_gets_a_turn_ends() -> None:
-    features = SPACE.features(["CCCCCC"], ("morgan",))
-    excursion = Excursion("morgan", [], 0.5)
+    excursion = Excursion("morgan", rows_of(PHENOL, "morgan"), 0.5)
     lasted = 0
     while not excursion.is_over(BurstSettings(pace=5, reach=20), 0.9):
-        excursion.measured(features, lasted, 0.5, own=False)
+        excursion.measured(PHENOL, lasted, 0.5, own=False)
         lasted += 1
     assert lasted == 26
 
 
 def test_parents_of_unranked_children_are_among_the_best() -> None:
-    settings = {"patience": 5, "share": 1.0, "parents": 10}
+    settings = {"patience": 5, "share": 1.0, "parents": 10, "population_share": 0}
     proposer = GuidedSearch(GuidedSearch.Config(unranked=settings), SPACE)
     chains = ["C" * n + "N" * m for n in range(3, 10) for m in range(1, 5)]
     # The best come last, which is a gain, and then nothing is for a while.
