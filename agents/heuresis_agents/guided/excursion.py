@@ -135,7 +135,7 @@ class Excursion:
         return before > -np.inf and self._top_means[-1] - before <= gain
 
     def is_over(self, settings: BurstSettings, goal: float) -> bool:
-        """Tell whether it has reached its goal, or would not within a sensible time at its pace.
+        """Tell whether it is above its goal, or at its pace would not be within a sensible time.
 
         Args:
             settings: see `BurstSettings`.
@@ -149,4 +149,4 @@ class Excursion:
         now, before = self._top_means[-1], self._top_means[-1 - settings.pace]
         if now == -np.inf:
             return True  # nothing that it may breed from was met: it leads nowhere
-        return now + (now - before) * settings.reach / settings.pace < goal
+        return now + (now - before) * settings.reach / settings.pace <= goal

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from heuresis_agents.proposers.guided_search import GuidedSearch
 
 SPACE = MoleculeSpace(MoleculeSpace.Config(heavy_atoms=(2, 20), stereo="strip"))
 PROMPT = Prompt(island=0, epoch=0)
+RINGS = ["C1CCNCC1", "c1ccccc1", "c1ccncc1", "C1CCOC1", "c1ccoc1", "Cc1ccccc1", "NC1CCCC1"]
 START = ["CCCCN", "CCCCO", "CCCCCN", "CCCCCO"]
 
 
@@ -141,3 +144,51 @@ def test_ranks_are_even_on_a_logarithmic_scale() -> None:
         assert within.mean() == pytest.approx(1 / 3, abs=0.03)
     assert ranks.max() <= 99
     assert even_log_rank(1, rng) == 0
+
+
+def excursions(calls: int) -> Iterator[tuple[int, Excursion | None, Proposal, GuidedSearch]]:
+    """Yield, call by call, where a search is that never gains, and what it proposes."""
+    settings: dict[str, Any] = {
+        "stages": [{"candidates": 10}],
+        "control_share": 0.0,
+        "unranked": {"patience": 5, "share": 1.0},
+        "bursts": {"patience": 12, "length": 4, "most_alike": 0.6, "pace": 20, "reach": 20},
+    }
+    proposer = GuidedSearch(GuidedSearch.Config.model_validate(settings), SPACE)
+    proposer.observe([told(text, 0.5) for text in [*START, *RINGS]])
+    for call in range(calls):
+        excursion = proposer._excursion
+        (one,) = proposer.propose(PROMPT, 1, np.random.default_rng(call))
+        yield call, excursion, one, proposer
+        proposer.observe([told(one.text, 0.5)])
+
+
+def test_an_excursion_that_stands_still_gets_unranked_children_of_its_own() -> None:
+    met = 0
+    for _, excursion, one, proposer in excursions(60):
+        if excursion is None or not excursion.stands_still(5, 1e-3):
+            continue
+        met += 1
+        assert one.operator.startswith("unranked:"), "not of the population: it is not from here"
+        members = {
+            proposer.history.at(excursion.ranked(rank)).candidate.id
+            for rank in range(len(excursion))
+        }
+        assert set(one.parents) <= members
+        assert excursion.allows(SPACE.features([one.text], ("morgan",))).all()
+    assert met > 5
+
+
+def test_the_search_stays_at_home_as_long_as_its_last_excursion_lasted() -> None:
+    spells: list[tuple[bool, int]] = []
+    for _, excursion, _, _ in excursions(150):
+        away = excursion is not None
+        if spells and spells[-1][0] == away:
+            spells[-1] = (away, spells[-1][1] + 1)
+        else:
+            spells.append((away, 1))
+    assert len(spells) >= 5
+    for (was_away, lasted), (_, stayed) in pairwise(spells[:-1]):
+        if was_away:
+            assert lasted > 4
+            assert stayed >= lasted
