@@ -33,8 +33,7 @@ class Covariance(PluginConfig):
 class SurrogateSettings(PluginConfig):
     """How the Gaussian process is built; the defaults are fixed, nothing is fitted."""
 
-    members: tuple[Covariance, ...] = Field(default=(Covariance(),), min_length=1)
-    """One process per covariance; several are weighted by how well they predict left-out points."""
+    covariance: Covariance = Covariance()
     noise: float = Field(default=1e-4, gt=0)
     """Variance of a measurement about the function."""
     most_points: int = Field(default=1500, ge=8)
@@ -42,8 +41,6 @@ class SurrogateSettings(PluginConfig):
     the others, spread evenly."""
     refit_every: int = Field(default=500, gt=0)
     """Measurements between two choices of the points; those in between are added to them."""
-    weigh_every: int = Field(default=250, gt=0)
-    """Measurements between two weighings of the members."""
     gate_every: int = Field(default=50, gt=0)
     """Measurements between two looks at whether points are predicted from all others."""
     gate_least: float = Field(default=0.2, ge=-1, le=1)
@@ -53,8 +50,5 @@ class SurrogateSettings(PluginConfig):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Names of all blocks of counts that some member reads."""
-        names = [
-            name for member in self.members for name, weight in member.counts.items() if weight
-        ]
-        return tuple(dict.fromkeys(names))
+        """Names of the blocks of counts that the covariance reads."""
+        return tuple(name for name, weight in self.covariance.counts.items() if weight)

@@ -21,7 +21,7 @@ def test_lighter_crystals_are_proposed_once_lightness_is_learned() -> None:
     config = GuidedSearch.Config.model_validate(
         {
             "sources": [{"kind": "crystal-moves", "settings": {"random_start": 0.5}}],
-            "surrogate": {"members": [{"counts": {"environments": 0.6}, "descriptors": 0.4}]},
+            "surrogate": {"covariance": {"counts": {"environments": 0.6}, "descriptors": 0.4}},
             "stages": [{"candidates": 6, "rounds": 1}],
             "control_share": 0.0,
         }

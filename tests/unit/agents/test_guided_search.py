@@ -116,7 +116,7 @@ def test_a_space_without_features_is_refused_in_plain_words() -> None:
 
     with pytest.raises(UserError, match="'strings' offers none"):
         GuidedSearch(GuidedSearch.Config(), Strings())
-    roles = {"members": [{"counts": {"rolls": 0.6}}]}
+    roles = {"covariance": {"counts": {"rolls": 0.6}}}
     with pytest.raises(UserError, match="'rolls'"):
         GuidedSearch(GuidedSearch.Config(surrogate=roles), SPACE)
 
@@ -171,7 +171,7 @@ def test_any_space_with_features_and_a_source_will_do(tmp_path: Path) -> None:
     path.write_text("\n".join(sorted(words)))
     config = {
         "sources": [{"kind": "library", "settings": {"file": str(path)}}],
-        "surrogate": {"members": [{"counts": {"letters": 0.6}}]},
+        "surrogate": {"covariance": {"counts": {"letters": 0.6}}},
         "stages": [{"candidates": 10, "rounds": 2}],
         "control_share": 0.0,
     }
@@ -279,7 +279,7 @@ def test_checking_a_campaign_says_what_the_space_does_not_offer(tmp_path: Path) 
         "  easy: {measure: descriptors.sa_score, below: 3}\n"
         "proposers:\n"
         "  - kind: guided-search\n"
-        "    surrogate: {members: [{counts: {rolls: 0.6}}]}\n"
+        "    surrogate: {covariance: {counts: {rolls: 0.6}}}\n"
         "budget: {evaluations: 10}\n"
     )
     with pytest.raises(SpecError, match="reads the counts 'rolls'") as refused:

@@ -238,21 +238,18 @@ def test_points_come_back_as_they_went_in_whatever_was_joined_meanwhile() -> Non
             assert got.tolist() == want.tolist()
 
 
-def test_members_are_weighted_by_what_they_predict_of_left_out_points() -> None:
-    rng = np.random.default_rng(7)
-    features = toy_features(120, rng)
-    members = (
+def test_a_covariance_may_read_descriptors_or_counts_alone() -> None:
+    features = toy_features(120, np.random.default_rng(7))
+    y = toy_scores(features)  # a function of descriptors alone
+    errors = {}
+    for covariance in (
         Covariance(counts={"morgan": 1.0}, descriptors=0.0),
-        Covariance(counts={}, descriptors=1.0),
-    )
-    y = toy_scores(features)
-    surrogate = fed(features, y, members=members, weigh_every=40)
-    assert surrogate.weights[1] > 0.95  # the scores are a function of descriptors alone
-    alone = fed(features, y, members=members[1:])
-    new = toy_features(20, rng)
-    np.testing.assert_allclose(
-        surrogate.predict(new).mean, alone.predict(new).mean, atol=0.1 * float(y.std())
-    )
+        Covariance(counts={"morgan": 0.0}, descriptors=1.0),
+    ):
+        surrogate = fed(features.take(range(100)), y[:100], covariance=covariance)
+        got = surrogate.predict(features.take(range(100, 120))).mean
+        errors[covariance.descriptors] = float(np.abs(got - y[100:]).mean())
+    assert errors[1.0] < 0.5 * errors[0.0]
 
 
 def test_the_gate_closes_where_nothing_is_predicted_and_opens_again() -> None:
@@ -282,11 +279,8 @@ def test_the_surrogate_opens_and_closes_its_gate_by_left_out_points() -> None:
 
 
 def test_followed_candidates_are_believed_what_a_fresh_prediction_says() -> None:
-    """Through appended points, refits, additions and cuts, with members of unequal weight."""
-    members = (Covariance(), Covariance(counts={"morgan": 1.0}, descriptors=0.0))
-    surrogate = SearchSurrogate(
-        SurrogateSettings(members=members, most_points=24, refit_every=10, weigh_every=12)
-    )
+    """Through appended points, refits, additions and cuts."""
+    surrogate = SearchSurrogate(SurrogateSettings(most_points=24, refit_every=10))
     rng = np.random.default_rng(12)
     points, waiting = toy_features(70, rng), toy_features(60, rng)
     scores = toy_scores(points)
@@ -307,7 +301,6 @@ def test_followed_candidates_are_believed_what_a_fresh_prediction_says() -> None
         expected = surrogate.predict(waiting.take(kept))
         np.testing.assert_allclose(followed.belief.mean, expected.mean, atol=2e-4)
         np.testing.assert_allclose(followed.belief.deviation, expected.deviation, atol=2e-3)
-    assert surrogate.weights[0] != pytest.approx(0.5)
 
 
 @given(st.lists(st.integers(0, 5), min_size=3, max_size=30))
