@@ -14,10 +14,8 @@ prompt, the count and the generator alone; everything it keeps in memory follows
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
 
 from heuresis.errors import UserError
 from heuresis.ports import DesignSpace, Featured
@@ -25,12 +23,11 @@ from heuresis.randomness import random_generator
 from heuresis.records import Observation, Prompt, Proposal
 from heuresis_agents.guided.choice import Choice, Choosing, Taken, canonical_or_none, choices
 from heuresis_agents.guided.excursion import Excursion, Row, rows_of
-from heuresis_agents.guided.history import History, even_log_rank
+from heuresis_agents.guided.history import History
 from heuresis_agents.guided.makers import Makers
 from heuresis_agents.guided.pool import Breeding, Pool
-from heuresis_agents.guided.population import Population
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
-from heuresis_agents.guided.sources import Made, Parent, Source
+from heuresis_agents.guided.unranked import Unranked
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
     from heuresis_agents.guided.shelf import Shelf
     from heuresis_models.gaussian_process import SearchSurrogate
 
-_FOUNDERS = 100
-"""The first measurements, from which a population descends that nobody ranks."""
 _TRIES = 3
 """How often sources are asked that give too little."""
 _AVOIDED = 30
@@ -80,9 +75,6 @@ class GuidedSearch:
         self._blocks = config.surrogate.blocks
         self._sources = make_sources(config.sources, space)
         self._shares = [source.share for source in self._sources]
-        self._quick = [source for source in self._sources if source.every == 1]
-        shares = np.array([source.share for source in self._quick])
-        self._quick_shares = shares / shares.sum()
         self._makers = Makers(self._shares, config.source_bandit)
         self._shelf = Shelf(config.library, space, self._features) if config.library else None
         self._surrogate: SearchSurrogate | None = None
@@ -96,12 +88,9 @@ class GuidedSearch:
         self._left = self._returned = 0
         """How many were scored when the last excursion began, and when it ended."""
         self.history = History()
-        unranked = config.unranked
-        self._population = (
-            Population(self.history, unranked.parents, _FOUNDERS)
-            if unranked is not None and unranked.population_share and config.ranking
-            else None
-        )
+        # A control arm chooses evenly from the pool, always.
+        unranked = config.unranked if config.ranking else None
+        self._unranked = Unranked(unranked, self._sources, space, self.history, self._features)
 
     @classmethod
     def check_space(cls, config: GuidedSearchConfig, space: DesignSpace) -> Featured:
@@ -139,9 +128,6 @@ class GuidedSearch:
             scored = self.history.observe([told])
             pool = self._pool
             source = pool.judged(told.candidate.text) if pool is not None else None
-            if self._population is not None:
-                score = scored[0].score if scored else None
-                self._population.judged(told.candidate.text, score)
             if scored:
                 self._makers.measured(scored[0].score, source)
                 features = self._features([told.candidate.text])
@@ -150,7 +136,8 @@ class GuidedSearch:
                 self._go_or_return(features, scored[0].score, told.candidate.id, own=own)
             self._learn(told.candidate.id)
             self._think(told.candidate.id)
-            self._multiply(told.candidate.id)
+            score = scored[0].score if scored else None
+            self._unranked.judged(told.candidate.text, score, self._excursion)
 
     def propose(self, prompt: Prompt, count: int, rng: Generator) -> list[Proposal]:
         """Return up to ``count`` canonical texts, none of them known, in flight or an exemplar."""
@@ -164,83 +151,12 @@ class GuidedSearch:
                 return [Proposal(text=text, operator="draw") for text in texts]
             if self.history.judged < library.until:
                 return self._from_shelf(self._shelf, count, taken, rng)
-        chosen = self._unranked(prompt, count, taken, rng)
+        chosen = self._unranked.proposals(prompt, count, taken, self._excursion, rng)
         if self._pool is not None and len(chosen) < count:
             chosen += self._from_pool(self._pool, count - len(chosen), taken, rng)
         if len(chosen) < count:
             chosen += self._made_now(prompt, count - len(chosen), taken, rng)
         return chosen
-
-    def _unranked(self, prompt: Prompt, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
-        """Return children of the best as they come, if the search stands still.
-
-        On an excursion, of its best, if it stands still.
-        """
-        share, history, settings = self._unranked_share(), self.history, self.config.unranked
-        if settings is None or not share:
-            return []
-        wanted = int((rng.random(count) < share).sum())
-        away = self._excursion
-        chosen: list[Proposal] = []
-        if away is None and self._population is not None:
-            of_population = int((rng.random(wanted) < settings.population_share).sum())
-            for made in self._population.newest():
-                if len(chosen) == of_population:
-                    break
-                if made.text not in taken:
-                    taken.add(made.text)
-                    chosen.append(_as_it_came(made, made.text, "population"))
-        best = min(settings.parents, history.scored if away is None else len(away))
-
-        def draw(rng: Generator) -> Parent:
-            rank = even_log_rank(best, rng)
-            return Parent.measured(
-                history.ranked(rank) if away is None else history.at(away.ranked(rank))
-            )
-
-        def is_wanted(text: str) -> bool:
-            return text not in taken and (
-                away is None or bool(away.allows(self._features([text])).all())
-            )
-
-        for _ in range(_TRIES):
-            if len(chosen) == wanted:
-                break
-            source = self._any_quick(rng)
-            for made in source.children(prompt, draw, wanted - len(chosen), rng, history.known):
-                text = canonical_or_none(self._space, made.text)
-                if text is not None and is_wanted(text):
-                    taken.add(text)
-                    chosen.append(_as_it_came(made, text, "unranked"))
-        return chosen
-
-    def _any_quick(self, rng: Generator) -> Source:
-        return self._quick[int(rng.choice(len(self._quick), p=self._quick_shares))]
-
-    def _multiply(self, last: str) -> None:
-        """Make children of the population, if there is a use for them now."""
-        population = self._population
-        if population is None or self._excursion is not None or not self._unranked_share():
-            return
-        known = self.history.known
-
-        def children(draw: Callable[[Generator], Parent], count: int, rng: Generator) -> list[Made]:
-            made = self._any_quick(rng).children(_NO_QUESTION, draw, count, rng, known)
-            texts = [(one, canonical_or_none(self._space, one.text)) for one in made]
-            return [one._replace(text=text) for one, text in texts if text is not None]
-
-        assert self.history.first is not None
-        stream = f"population {last}"
-        rng = random_generator(int(self.history.first, 16), stream, self.history.judged)
-        population.breed(children, rng)
-
-    def _unranked_share(self) -> float:
-        """Return the share of proposals that are not ranked now."""
-        settings = self.config.unranked if self.config.ranking else None
-        if settings is None or not self._quick:
-            return 0.0
-        where = self.history if self._excursion is None else self._excursion
-        return settings.share if where.stands_still(settings.patience, settings.gain) else 0.0
 
     def _from_shelf(self, shelf: Shelf, count: int, taken: Taken, rng: Generator) -> list[Proposal]:
         surrogate = self._fed()
@@ -347,7 +263,9 @@ class GuidedSearch:
             self._pool = self._new_pool(keep=True)
         assert self.history.first is not None
         rng = random_generator(int(self.history.first, 16), last, judged)
-        count = round(stage.candidates * stage.every * (1.0 - self._unranked_share()))
+        count = round(
+            stage.candidates * stage.every * (1.0 - self._unranked.share(self._excursion))
+        )
         self._pool.breed(count, stage.rounds, self._breeding(), rng, _NO_QUESTION, saving=True)
 
     def _new_pool(self, *, keep: bool) -> Pool:
@@ -398,15 +316,6 @@ class GuidedSearch:
 
     def _features(self, texts: Sequence[str]) -> Features:
         return self._featured.features(texts, self._blocks)
-
-
-def _as_it_came(made: Made, text: str, whose: str) -> Proposal:
-    return Proposal(
-        text=text,
-        operator=f"{whose}:{made.operator}",
-        parents=made.parents,
-        log_likelihood=made.log_likelihood,
-    )
 
 
 def _operator(name: str, choice: Choice) -> str:
