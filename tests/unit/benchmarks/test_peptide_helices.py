@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from benchmarks.peptide_helices import COLUMNS, PEPTIDES, mean_propensity, table
 
 
