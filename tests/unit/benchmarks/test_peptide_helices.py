@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from benchmarks.peptide_helices import COLUMNS, PEPTIDES, mean_propensity, table
 
@@ -14,7 +16,7 @@ def test_propensities_are_means_over_residues() -> None:
 
 def test_the_table_ranks_seeds_by_their_mean_and_tells_failures() -> None:
     by_propensity = sorted(PEPTIDES, key=mean_propensity)
-    results = {}
+    results: dict[tuple[str, int], dict[str, Any]] = {}
     for place, sequence in enumerate(by_propensity):
         for seed in (1, 2):
             value = 1.0 - 0.1 * place + 0.01 * seed
