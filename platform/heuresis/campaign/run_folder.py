@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from heuresis.campaign.resolve import ResolvedCampaign
+from heuresis.campaign.yaml_tree import write_yaml
 from heuresis.errors import LedgerError, RunError
 from heuresis.ledger.journal import JournalLedger
 from heuresis.ledger.location import LedgerURL, parse_url, require_run_id, with_password
@@ -185,9 +185,7 @@ def write_durably(file: Path, text: str) -> None:
 
 def resolved_yaml(campaign: ResolvedCampaign) -> str:
     """Return the resolved campaign as YAML that can be run again."""
-    text = yaml.safe_dump(
-        campaign.document(), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
-    )
+    text = write_yaml(campaign.document())
     return f"# Every default filled in. Spec hash: {campaign.spec_hash}\n{text}"
 
 

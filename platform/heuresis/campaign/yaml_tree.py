@@ -25,6 +25,26 @@ _STANDARD = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 
+class _Writer(yaml.SafeDumper):
+    """Quotes texts that would be read back as numbers here, though not by YAML 1.1: 1e3."""
+
+
+_Writer.add_implicit_resolver(f"{_STANDARD}float", _NUMBER, list("-+.0123456789"))
+
+
+def write_yaml(data: Any) -> str:
+    """Return plain data as YAML that `parse_yaml` reads back as it was, keys in their order."""
+    text: str = yaml.dump(
+        data,
+        Dumper=_Writer,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=100,
+    )
+    return text
+
+
 def read_yaml(path: Path) -> Document:
     """Read a file whose top level is a mapping.
 

@@ -3,11 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heuresis.campaign.yaml_tree import parse_value, parse_yaml
+from heuresis.campaign.yaml_tree import parse_value, parse_yaml, write_yaml
 from heuresis.errors import SpecError
 
 FILE = Path("campaign.yaml")
@@ -28,8 +27,13 @@ VALUES = st.recursive(
 
 @settings(max_examples=25, deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), VALUES, min_size=1))
-def test_what_pyyaml_writes_is_read_back(data: dict[str, object]) -> None:
-    assert parse_yaml(yaml.safe_dump(data, allow_unicode=True), FILE).data == data
+def test_what_is_written_is_read_back(data: dict[str, object]) -> None:
+    assert parse_yaml(write_yaml(data), FILE).data == data
+
+
+@pytest.mark.parametrize("text", ["0E0", "1e3", "-2.5E+7", ".5e-1", "1_000", "yes", "0x1f", "1:30"])
+def test_a_text_that_looks_like_a_number_stays_a_text(text: str) -> None:
+    assert parse_yaml(write_yaml({"a": text}), FILE).data == {"a": text}
 
 
 @settings(max_examples=120, deadline=None)
