@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from heuresis_agents.guided.history import is_plateau
 from heuresis_models.gaussian_process.similarity import minmax_to_one
 
 if TYPE_CHECKING:
@@ -129,10 +130,7 @@ class Excursion:
 
     def stands_still(self, patience: int, gain: float) -> bool:
         """Tell whether its ten best rose by ``gain`` at most in so many of its measurements."""
-        if len(self._top_means) <= patience or not len(self):
-            return False
-        before = self._top_means[-1 - patience]
-        return before > -np.inf and self._top_means[-1] - before <= gain
+        return is_plateau(self._top_means, patience, gain)
 
     def is_over(self, settings: BurstSettings, goal: float) -> bool:
         """Tell whether it is above its goal, or at its pace would not be within a sensible time.

@@ -83,9 +83,12 @@ class History:
 
     def stands_still(self, patience: int, gain: float) -> bool:
         """Tell whether the mean of the ten best rose by ``gain`` at most in so many scores."""
-        if len(self._top_means) <= patience:
-            return False
-        return self._top_means[-1] - self._top_means[-1 - patience] <= gain
+        return is_plateau(self._top_means, patience, gain)
+
+
+def is_plateau(top_means: Sequence[float], patience: int, gain: float) -> bool:
+    """Tell whether means of the best (minus infinity: none yet) rose by ``gain`` at most."""
+    return len(top_means) > patience and top_means[-1] - top_means[-1 - patience] <= gain
 
 
 def log_rank(count: int, exponents: tuple[float, float], rng: Generator) -> int:

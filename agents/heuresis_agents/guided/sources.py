@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 from heuresis.ports import Trainable
 from heuresis.records import Candidate, Prompt, ScoredCandidate
@@ -62,6 +62,10 @@ class Breeder(Protocol):
     ) -> Sequence[Child]:
         """Return up to ``count`` children, all different and none of them known."""
         ...
+
+
+NO_QUESTION: Final = Prompt(island=0, epoch=0)
+"""What sources are shown while nobody asks: parents, and nothing else."""
 
 
 class Source:

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from heuresis.randomness import random_generator
-from heuresis.records import Prompt, Proposal
+from heuresis.records import Proposal
 from heuresis_agents.guided.choice import Taken, canonical_or_none
 from heuresis_agents.guided.history import History, even_log_rank
 from heuresis_agents.guided.population import Population
-from heuresis_agents.guided.sources import Made, Parent, Source
+from heuresis_agents.guided.sources import NO_QUESTION, Made, Parent, Source
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
     from heuresis.ports import DesignSpace
+    from heuresis.records import Prompt
     from heuresis.spaces.features import Features
     from heuresis_agents.guided.excursion import Excursion
     from heuresis_agents.guided.settings import UnrankedSettings
@@ -32,7 +33,6 @@ _FOUNDERS: Final = 100
 """The first measurements, from which a population descends that nobody ranks."""
 _TRIES: Final = 3
 """How often sources are asked that give too little."""
-_NO_QUESTION: Final = Prompt(island=0, epoch=0)
 
 
 class Unranked:
@@ -153,7 +153,7 @@ class Unranked:
     def _children(
         self, draw: Callable[[Generator], Parent], count: int, rng: Generator
     ) -> list[Made]:
-        made = self._any(rng).children(_NO_QUESTION, draw, count, rng, self._history.known)
+        made = self._any(rng).children(NO_QUESTION, draw, count, rng, self._history.known)
         texts = [(one, canonical_or_none(self._space, one.text)) for one in made]
         return [one._replace(text=text) for one, text in texts if text is not None]
 

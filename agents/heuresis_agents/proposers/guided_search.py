@@ -27,6 +27,7 @@ from heuresis_agents.guided.history import History
 from heuresis_agents.guided.makers import Makers
 from heuresis_agents.guided.pool import Breeding, Pool
 from heuresis_agents.guided.settings import BurstSettings, GuidedSearchConfig
+from heuresis_agents.guided.sources import NO_QUESTION
 from heuresis_agents.guided.unranked import Unranked
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ _AVOIDED = 30
 _OTHERS = 2_000
 """Measured candidates that an excursion looks through for a beginning, without a library: the best.
 A bound, so that an excursion costs the same in a long campaign."""
-_NO_QUESTION = Prompt(island=0, epoch=0)
-"""What sources are shown while nobody asks: parents, and nothing else."""
 
 
 class GuidedSearch:
@@ -266,7 +265,7 @@ class GuidedSearch:
         count = round(
             stage.candidates * stage.every * (1.0 - self._unranked.share(self._excursion))
         )
-        self._pool.breed(count, stage.rounds, self._breeding(), rng, _NO_QUESTION, saving=True)
+        self._pool.breed(count, stage.rounds, self._breeding(), rng, NO_QUESTION, saving=True)
 
     def _new_pool(self, *, keep: bool) -> Pool:
         followed = self._fed().follow() if keep else self._fed().candidates()

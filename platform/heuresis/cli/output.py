@@ -20,7 +20,7 @@ INTERRUPTED = 130
 ENDINGS = {"finished": OK, "paused": PAUSED, "interrupted": INTERRUPTED}
 
 
-_COMMAND: Final = re.compile(r"(?<![\w/])heuresis(?= (?:run|resume|ui|show|verify|recover)\b)")
+_COMMAND: Final = re.compile(r"(?<![\w/])heuresis(?= (?:run|resume|ui|show|top|verify|recover)\b)")
 
 
 def as_typed(text: str) -> str:

@@ -28,6 +28,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_an_activated_environment_the_path_is_named(installed: Path) -> None:
     assert as_typed(MESSAGE) == "stopped; continue with: env/bin/heuresis resume runs/a"
     assert as_typed("heuresis ui") == "env/bin/heuresis ui"
+    assert as_typed("with: heuresis top a; or") == "with: env/bin/heuresis top a; or"
 
 
 def test_from_elsewhere_the_path_is_whole(
