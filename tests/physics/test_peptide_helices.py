@@ -48,4 +48,5 @@ def test_prolines_make_no_alpha_helix(tmp_path: Path) -> None:
     prolines = measured("Ac-PPPPPPPP-NH2", tmp_path).measurements
     # Its phi and psi stay where the start put them for longer than this; its nitrogens hold no
     # hydrogen, so there is nothing that could bind, and sequences are to be compared by that.
+    assert prolines["helicity"].value > 0.5
     assert prolines["helix_hydrogen_bonds"].value == 0.0
